@@ -1,0 +1,210 @@
+"""One governed call on one page.
+
+    1 identify   the caller's token → workload, project, tenant; before the body, so that nobody unknown
+                 fills memory
+    0 receive    the body, bounded; model and stream peeked from it without re-serialising
+    2 permit     lists, grants, limits; restrictions intersect
+    3 inspect    detectors on the content
+    4 plan       ordered attempts among the keys of this scope, never another's
+    5 open       the signed intent is durable; it is the audited key access
+    6 dispatch   lease the key, put the credential on, send
+    7 close      the outcome, with the next commit
+    8 settle     usage → cost at the provider's price; the fee as its own line
+    9 hand back  the provider's own status, headers and body
+
+Law: what cannot be recorded does not happen; every intent gets exactly one outcome. This page raises; the
+door maps errors to the caller's dialect and records refusals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from tokenone.call import record
+from tokenone.call.house import Attempt, Call, House
+from tokenone.call.relay import relay
+from tokenone.call.settle import Ending, close
+from tokenone.detect import inspect_request
+from tokenone.dispatch import attempts, credential, forward
+from tokenone.errors import (
+    CallerGone,
+    ContentBlocked,
+    DirectoryStale,
+    GrantMissing,
+    ModelMissing,
+    TokenOneError,
+)
+from tokenone.route.plan import plan
+from tokenone.scope import identify, permit
+from tokenone.types import Action, PathClass, parse_origin
+from tokenone.wire import Incoming, Outgoing
+
+
+async def govern(house: House, call: Call) -> None:
+    """Takes one call from its token to its outcome."""
+    call.task = asyncio.current_task()
+    call.exchange.on_gone(lambda: _hang_up(call))
+    _identify(house, call)  # 1
+    await _receive(house, call)  # 0
+    _permit(house, call)  # 2
+    try:
+        _inspect(house, call)  # 3
+        _plan(house, call)  # 4
+        await _try_in_order(house, call)  # 5 to 9
+    finally:
+        if call.permit is not None:
+            call.permit.release()
+
+
+def _hang_up(call: Call) -> None:
+    """The caller is gone: whatever the call waits for is given up; its outcome is still written."""
+    if call.task is not None:
+        call.task.cancel()
+
+
+def _identify(house: House, call: Call) -> None:
+    head = call.exchange.head
+    now_us = house.clock.now_us()
+    call.caller = identify(
+        house.directory, house.pepper, headers=head.headers, target=head.target,
+        peer=call.exchange.peer, now_us=now_us,
+    )  # fmt: skip
+    if house.directory.stale(call.caller.tenant, house.clock):
+        raise DirectoryStale
+    call.mark("identify", house.clock.now_us())
+
+
+async def _receive(house: House, call: Call) -> None:
+    head = call.exchange.head
+    call.body = await call.exchange.body()
+    if call.body:
+        call.peek = call.facts.peek(call.body, head.get(b"content-type") or b"")
+        call.model = call.peek.model
+    if call.model is None and call.facts.needs_model(head.method, call.front.target):
+        raise ModelMissing
+    call.mark("receive", house.clock.now_us())
+
+
+def _permit(house: House, call: Call) -> None:
+    assert call.caller is not None
+    permit(house.directory, call.caller, call.front.provider, call.model, call.path_class)
+    call.permit = house.limits.acquire(call.caller, house.clock.now_us())
+    call.mark("permit", house.clock.now_us())
+
+
+def _inspect(house: House, call: Call) -> None:
+    assert call.caller is not None
+    action = call.caller.tenant.detect.request
+    if action is Action.ALLOW or not call.body:
+        return
+    inspection = inspect_request(call.body, house.detectors, action)
+    call.verdict, call.findings = inspection.verdict, inspection.findings
+    if inspection.verdict is Action.BLOCK:
+        raise ContentBlocked(f"found: {', '.join(str(rule) for rule in record.rules(inspection.findings))}")
+    if inspection.body is not call.body:
+        call.body = inspection.body
+        call.peek = call.facts.peek(call.body, call.exchange.head.get(b"content-type") or b"")
+    call.mark("inspect", house.clock.now_us())
+
+
+def _plan(house: House, call: Call) -> None:
+    assert call.caller is not None
+    now_us = house.clock.now_us()
+    caller = call.caller
+    candidates = house.directory.candidates(caller.scope, call.front.provider, now_us, caller.token.mode)
+    call.plan = plan(
+        candidates, seed=now_us, max_attempts=attempts.MAX_ATTEMPTS,
+        benched=lambda key, version: house.health.benched(key, version, now_us),
+    )  # fmt: skip
+    call.mark("plan", house.clock.now_us())
+
+
+async def _try_in_order(house: House, call: Call) -> None:
+    assert call.plan is not None
+    planned = call.plan.attempts
+    for number, candidate in enumerate(planned, 1):
+        attempt = call.attempt = Attempt(number, candidate)
+        last = number == len(planned)
+        await _open(house, call, attempt)
+        try:
+            reply = await _dispatch(house, call, attempt)
+        except asyncio.CancelledError:
+            _gave_up(house, call, attempt)
+            raise
+        except TokenOneError as error:
+            again = not last and attempts.may_follow(error)
+            close(house, call, attempt, Ending.failed(error, final=not again))
+            if again:
+                continue
+            raise
+        if await relay(house, call, attempt, reply, last=last):
+            return
+
+
+def _gave_up(house: House, call: Call, attempt: Attempt) -> None:
+    cause = CallerGone.code if call.exchange.gone else "stopped"
+    close(house, call, attempt, Ending(cause=cause))
+
+
+async def _open(house: House, call: Call, attempt: Attempt) -> None:
+    """Splices what this endpoint needs, then makes the intent durable."""
+    assert call.caller is not None
+    endpoint = attempt.candidate.endpoint
+    if call.peek is not None and endpoint.fidelity.splice_usage and not call.spliced:
+        spliced = call.facts.splice(call.body, call.peek, call.front.path)
+        call.spliced = spliced is not call.body
+        call.body = spliced
+    attempt.opened_us = house.clock.now_us()
+    commitment = house.vault.commit(call.caller.tenant, call.body)
+    fields = record.intent(call, attempt, commitment)
+    pending = house.ledger.append("intent", fields)
+    house.recent.note(call.id, "intent", fields)
+    try:
+        committed = await pending
+    except asyncio.CancelledError:
+        _gave_up(house, call, attempt)
+        raise
+    attempt.durable_us = house.clock.now_us()
+    call.receipt = committed.receipt()
+    call.mark("intent", attempt.durable_us)
+
+
+async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
+    """Leases the key and sends; returns once the reply's head is here."""
+    assert call.caller is not None
+    candidate, head = attempt.candidate, call.exchange.head
+    endpoint = candidate.endpoint
+    lease = house.vault.lease(
+        candidate.key, candidate.version, endpoint, mode=call.caller.token.mode
+    )
+    headers = forward.request_headers(
+        head.headers, clamp=endpoint.fidelity.clamp_encoding, identity=_must_read(call)
+    )
+    outgoing = Outgoing(
+        origin=parse_origin(endpoint.origins[0]),
+        pool=(call.caller.scope.tenant, candidate.key.id, candidate.version.version),
+        method=head.method,
+        target=endpoint.base_path.encode("ascii") + forward.target(call.front.target),
+        headers=credential.put(headers, call.facts, lease.secret),
+        body=call.body,
+        timeouts=house.timeouts,
+        ca_pem=endpoint.ca_pem,
+    )
+    attempt.sent = True
+    try:
+        reply = await house.client.send(outgoing)
+    except TokenOneError as error:
+        attempt.sent = not attempts.nothing_sent(error)
+        raise
+    attempt.head_us = house.clock.now_us()
+    call.mark("head", attempt.head_us)
+    return reply
+
+
+def _must_read(call: Call) -> bool:
+    """Says whether the reply must come uncompressed: a usage chunk is withheld or content may be changed."""
+    assert call.caller is not None
+    return call.spliced or call.caller.tenant.detect.response in (Action.REDACT, Action.BLOCK)
+
+
+__all__ = ["GrantMissing", "PathClass", "govern"]

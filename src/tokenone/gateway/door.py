@@ -1,0 +1,105 @@
+"""The gateway's door: every request comes in here and every error goes out here, in the caller's dialect.
+
+Law: an identified caller's refusal is an entry, anybody else's is counted per reason, source prefix and
+minute. Nothing here parses a body.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from tokenone.call import record
+from tokenone.call.house import Call, House
+from tokenone.call.way import govern
+from tokenone.dispatch.providers import PROVIDERS
+from tokenone.errors import (
+    CallerGone,
+    LedgerUnavailable,
+    TokenOneError,
+    UpgradeRefused,
+)
+from tokenone.gateway import refusal, routes
+from tokenone.gateway.pages import Pages
+from tokenone.types import Dialect, PathClass, new_id
+from tokenone.wire import Exchange
+
+Page = Callable[[Exchange], Awaitable[None]]
+LOG: Final = structlog.get_logger("gateway")
+
+
+@dataclass(slots=True)
+class Door:
+    """Serves requests: the gateway's own pages, else a governed call."""
+
+    house: House
+    pages: Pages
+    aggregates: record.Aggregates
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Answers one request; the handler that the edge calls."""
+        path, _ = routes.split_target(exchange.head.target)
+        page = self.pages.page(path)
+        call: Call | None = None
+        dialect = routes.dialect_hint(path)
+        try:
+            if page is not None:
+                await page(exchange)
+                return
+            call = self._call(exchange)
+            dialect = call.front.dialect
+            await govern(self.house, call)
+        except TokenOneError as error:
+            self._refuse(exchange, call, dialect, error)
+        except asyncio.CancelledError:
+            if not exchange.gone:
+                raise
+        except Exception as error:  # noqa: BLE001  the door: a defect ends this call, not the worker
+            LOG.error("defect", kind=type(error).__name__, call=call.id if call else None)
+            self._refuse(exchange, call, dialect, TokenOneError())
+
+    def _call(self, exchange: Exchange) -> Call:
+        head = exchange.head
+        if head.get(b"upgrade") is not None:
+            raise UpgradeRefused
+        front = routes.front_of(head.target)
+        facts = PROVIDERS[front.provider]
+        path_class = facts.classify(head.method, front.path) or PathClass.ADMIN
+        return Call(
+            id=new_id(f"call{self.house.slot}"),
+            exchange=exchange,
+            front=front,
+            facts=facts,
+            path_class=path_class,
+            started_us=self.house.clock.now_us(),
+        )
+
+    def _refuse(
+        self, exchange: Exchange, call: Call | None, dialect: Dialect, error: TokenOneError
+    ) -> None:
+        error = self._recorded(exchange, call, error)
+        if isinstance(error, CallerGone) or exchange.gone:
+            exchange.abort()
+            return
+        if exchange.started:
+            exchange.write(refusal.frame(error, dialect))
+            exchange.finish()
+            return
+        status, headers, body = refusal.answer(error, dialect, call.id if call else None)
+        exchange.respond(status, headers, body)
+
+    def _recorded(self, exchange: Exchange, call: Call | None, error: TokenOneError) -> TokenOneError:
+        """Records a refusal; a refusal that cannot be recorded becomes the ledger's."""
+        try:
+            if call is None or call.caller is None:
+                self.aggregates.count(error.code, exchange.peer, self.house.clock.now_us())
+            elif call.attempt is None:
+                record.deny(self.house, call, error)
+        except LedgerUnavailable as unavailable:
+            return unavailable
+        return error
+

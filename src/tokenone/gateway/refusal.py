@@ -1,0 +1,75 @@
+"""Every error in the caller's dialect: status, headers and body, and the frame inside a running stream.
+
+Law: a refusal of ours carries `x-tokenone-error-origin: gateway`, its stable code and advice; `x-should-retry`
+is false whenever another try cannot help, so that SDKs do not multiply retries. Shapes: OpenAI and Anthropic
+API references, error sections.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tokenone.errors import CallerError, DeniedError, RateLimited, TokenOneError
+from tokenone.types import Dialect, Headers
+
+JSON: Final = (b"content-type", b"application/json")
+OPENAI_TYPES: Final = {
+    400: "invalid_request_error", 401: "invalid_request_error", 403: "permission_error",
+    404: "invalid_request_error", 413: "invalid_request_error", 429: "rate_limit_error",
+}  # fmt: skip
+ANTHROPIC_TYPES: Final = {
+    400: "invalid_request_error", 401: "authentication_error", 403: "permission_error",
+    404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error",
+    500: "api_error", 503: "overloaded_error", 504: "timeout_error",
+}  # fmt: skip
+
+
+def message_of(error: TokenOneError) -> str:
+    """Returns the sentence for a human: what happened, then what to do."""
+    return error.detail if error.detail == error.advice else f"{error.detail}. {error.advice}"
+
+
+def openai_body(error: TokenOneError) -> dict[str, object]:
+    kind = OPENAI_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
+    return {"error": {"message": message_of(error), "type": kind, "param": None, "code": error.code}}
+
+
+def anthropic_body(error: TokenOneError) -> dict[str, object]:
+    kind = ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
+    return {"type": "error", "error": {"type": kind, "message": message_of(error), "code": error.code}}
+
+
+BODIES: Final[dict[Dialect, Callable[[TokenOneError], dict[str, object]]]] = {
+    Dialect.OPENAI: openai_body,
+    Dialect.ANTHROPIC: anthropic_body,
+}
+
+
+def retry_helps(error: TokenOneError) -> bool:
+    """Says whether the same request may succeed later without anybody changing anything."""
+    return isinstance(error, RateLimited) or not isinstance(error, CallerError | DeniedError)
+
+
+def answer(error: TokenOneError, dialect: Dialect, call: str | None) -> tuple[int, Headers, bytes]:
+    """Returns status, headers and body of a refusal."""
+    headers: Headers = [
+        JSON,
+        (b"x-tokenone-error-origin", b"gateway"),
+        (b"x-tokenone-error", error.code.encode()),
+        (b"x-should-retry", b"true" if retry_helps(error) else b"false"),
+    ]
+    if call is not None:
+        headers.append((b"x-tokenone-call", call.encode()))
+    if error.retry_after is not None:
+        headers.append((b"retry-after", str(error.retry_after).encode()))
+    return error.status, headers, msgspec.json.encode(BODIES[dialect](error))
+
+
+def frame(error: TokenOneError, dialect: Dialect) -> bytes:
+    """Returns an error event for a running stream; a blank line first ends whatever was cut."""
+    body = msgspec.json.encode(BODIES[dialect](error))
+    named = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
+    return b"\n\n" + named + b"data: " + body + b"\n\n"

@@ -1,0 +1,84 @@
+"""Which path means what: the native prefixes, their aliases, the unified front, the gateway's own pages.
+
+Law: paths stay raw (percent-escapes are kept); what is not listed here is not served. Pure functions.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tokenone.call.house import Front
+from tokenone.errors import UnknownPath
+from tokenone.types import Dialect, Provider
+
+NATIVE: Final[dict[bytes, tuple[Provider, Dialect]]] = {
+    b"openai": (Provider.OPENAI, Dialect.OPENAI),
+    b"anthropic": (Provider.ANTHROPIC, Dialect.ANTHROPIC),
+}
+ALIASES: Final[dict[bytes, tuple[Provider, Dialect]]] = {
+    b"openai-proxy": NATIVE[b"openai"],
+    b"anthropic-proxy": NATIVE[b"anthropic"],
+}
+PLANNED: Final = frozenset(
+    {b"google", b"vertex", b"bedrock", b"azure", b"openrouter", b"cohere", b"custom", b"gemini-proxy"}
+)
+"""Prefixes that other providers will use; answered as not served, never forwarded."""
+
+
+def split_target(target: bytes) -> tuple[bytes, bytes]:
+    """Splits a raw target into path and query (without the question mark)."""
+    path, _, query = target.partition(b"?")
+    return path, query
+
+
+def traverses(path: bytes) -> bool:
+    """Says whether a path has dot segments, in any escaping; those are never forwarded."""
+    lowered = path.lower().replace(b"%2e", b".").replace(b"%5c", b"\\").replace(b"%2f", b"/")
+    lowered = lowered.replace(b"\\", b"/")
+    return any(segment in (b".", b"..") for segment in lowered.split(b"/")) or b"//" in lowered
+
+
+def front_of(target: bytes) -> Front:
+    """Returns the front that a target names; raises UnknownPath for what is not served."""
+    path, query = split_target(target)
+    if traverses(path):
+        raise UnknownPath("a path with dot segments or empty segments is not served")
+    first, _, rest = path[1:].partition(b"/")
+    if first == b"v1":
+        alias, _, below = rest.partition(b"/")
+        if alias in ALIASES:
+            return _native(ALIASES[alias], _with_version(below), query)
+        return Front(
+            Provider.OPENAI, _target(path, query), path=path, dialect=_dialect_of(path), unified=True
+        )
+    if first in NATIVE:
+        return _native(NATIVE[first], b"/" + rest, query)
+    if first in PLANNED:
+        raise UnknownPath("this provider is not served by this version")
+    raise UnknownPath
+
+
+def health_alias(path: bytes) -> Provider | None:
+    """Returns the provider whose `/v1/{alias}/health` this is."""
+    parts = path.split(b"/")
+    if len(parts) == 4 and parts[1] == b"v1" and parts[3] == b"health" and parts[2] in ALIASES:
+        return ALIASES[parts[2]][0]
+    return None
+
+
+def _native(place: tuple[Provider, Dialect], path: bytes, query: bytes) -> Front:
+    provider, dialect = place
+    return Front(provider, _target(path, query), path=path, dialect=dialect)
+
+
+def _with_version(below: bytes) -> bytes:
+    """An alias may be called with or without the provider's `v1`."""
+    return b"/" + below if below.startswith(b"v1/") else b"/v1/" + below
+
+
+def _target(path: bytes, query: bytes) -> bytes:
+    return path + b"?" + query if query else path
+
+
+def _dialect_of(path: bytes) -> Dialect:
+    return Dialect.ANTHROPIC if path.startswith(b"/v1/messages") else Dialect.OPENAI
