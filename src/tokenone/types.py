@@ -150,9 +150,9 @@ def address_in(address: str, blocks: tuple[str, ...]) -> bool:
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Normalised token counts; None is *not reported*, 0 is *reported as zero*.
 
-    `input` and `output` are totals: `input` includes `cache_read`, `cache_write` and `input_audio`; `output`
-    includes `reasoning` and `output_audio`. Providers that count otherwise are converted where their bodies
-    are read (PROVIDERS differ: OpenAI includes cache in input, Anthropic does not).
+    `input` and `output` are totals: `input` includes cache reads, cache writes (`cache_write_1h` is part of
+    `cache_write`), audio and images; `output` includes reasoning, audio and images. Providers that count
+    otherwise are converted where their bodies are read (OpenAI includes cache in input, Anthropic does not).
     """
 
     input: int | None = None
@@ -164,8 +164,15 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     input_audio: int | None = None
     output_audio: int | None = None
     cache_read_audio: int | None = None
+    input_image: int | None = None
+    output_image: int | None = None
+    audio_seconds: int | None = None
+    """Seconds of audio, where the provider bills time instead of tokens."""
     server_tools: dict[str, int] | None = None
     tier: str | None = None
+    speed: str | None = None
+    geo: str | None = None
+    """Tier, speed and place of inference as reported: they move the price."""
     estimated: bool = False
 
 
