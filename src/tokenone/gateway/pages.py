@@ -1,0 +1,137 @@
+"""The gateway's own pages: livez, readyz, health of the aliases, whoami, models, calls by id.
+
+Law: only `livez`, `readyz` and `health` answer strangers, and they say nothing about keys; the rest needs the
+caller's token and shows nothing beyond that token's scope. None of them is a model call, none pays a fee.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from tokenone.call.house import House
+from tokenone.call.views import call_view
+from tokenone.canonical import Canonical
+from tokenone.errors import MethodNotAllowed, NotFound
+from tokenone.gateway import routes
+from tokenone.gateway.refusal import JSON
+from tokenone.gateway.unified import listed_models
+from tokenone.scope import Caller, identify
+from tokenone.types import Provider
+from tokenone.wire import Exchange
+
+Page = Callable[[Exchange], Awaitable[None]]
+Entries = list[tuple[str, dict[str, Canonical]]]
+Lookup = Callable[[str], Awaitable[Entries]]
+"""Finds a call's (kind, fields) entries outside this worker: a sibling's memory, else the index."""
+
+CALLS: Final = b"/tokenone/calls/"
+
+
+@dataclass(slots=True)
+class Pages:
+    """Answers what is not a provider's path."""
+
+    house: House
+    lookup: Lookup
+    unready: Callable[[], str | None]
+    """Says why this worker cannot serve, or None."""
+
+    def page(self, path: bytes) -> Page | None:
+        """Returns the page of a path, None if the path is a provider's."""
+        if path in self._fixed:
+            return self._fixed[path]
+        if path.startswith(CALLS):
+            return self.call
+        if path.startswith(b"/v1/models/"):
+            return self.model
+        return self.health if routes.health_alias(path) is not None else None
+
+    @property
+    def _fixed(self) -> dict[bytes, Page]:
+        return {
+            b"/livez": self.livez,
+            b"/readyz": self.readyz,
+            b"/tokenone/whoami": self.whoami,
+            b"/v1/models": self.models,
+        }
+
+    async def livez(self, exchange: Exchange) -> None:
+        """The process runs its loop."""
+        _json(exchange, 200, {"status": "ok"})
+
+    async def readyz(self, exchange: Exchange) -> None:
+        """The process can serve calls now."""
+        reason = self.unready()
+        _json(exchange, 503 if reason else 200, {"status": reason or "ok"})
+
+    async def health(self, exchange: Exchange) -> None:
+        """An alias's health: the gateway's, not the provider's, which is not asked."""
+        provider = routes.health_alias(routes.split_target(exchange.head.target)[0])
+        reason = self.unready()
+        body = {"status": reason or "ok", "provider": (provider or Provider.CUSTOM).value}
+        _json(exchange, 503 if reason else 200, body)
+
+    async def whoami(self, exchange: Exchange) -> None:
+        """Who the gateway takes the caller for, and which providers its scope may use."""
+        caller = self._caller(exchange)
+        scope, token = caller.scope, caller.token
+        providers = [provider.value for provider in Provider if self._usable(caller, provider)]
+        body: dict[str, Any] = {
+            "tenant": {"id": scope.tenant, "name": caller.tenant.name},
+            "project": {"id": scope.project, "name": caller.project.name},
+            "workload": {"id": scope.workload, "name": caller.workload.name},
+            "token": {"id": token.id, "mode": token.mode, "grants": token.grants},
+            "providers": providers,
+        }
+        if token.expires_us is not None:
+            body["token"]["expires_us"] = token.expires_us
+        _json(exchange, 200, body)
+
+    async def models(self, exchange: Exchange) -> None:
+        """The models that the unified front would dispatch for this caller, exactly those."""
+        items = [_model(name, provider) for name, provider in listed_models(self.house, self._caller(exchange))]
+        _json(exchange, 200, {"object": "list", "data": items})
+
+    async def model(self, exchange: Exchange) -> None:
+        """One model of that list."""
+        wanted = routes.split_target(exchange.head.target)[0].removeprefix(b"/v1/models/").decode("ascii")
+        for name, provider in listed_models(self.house, self._caller(exchange)):
+            if name == wanted:
+                _json(exchange, 200, _model(name, provider))
+                return
+        raise NotFound("no such model in this scope")
+
+    async def call(self, exchange: Exchange) -> None:
+        """What became of a call of the caller's own workload: attempts, usage, cost, fee, receipt."""
+        caller = self._caller(exchange)
+        wanted = routes.split_target(exchange.head.target)[0].removeprefix(CALLS).decode("ascii", "replace")
+        entries = self.house.recent.entries(wanted) or await self.lookup(wanted)
+        mine = [pair for pair in entries if pair[1].get("workload") == caller.scope.workload]
+        if not mine:
+            raise NotFound("no such call of this workload; a call of another machine appears within seconds")
+        _json(exchange, 200, call_view(wanted, mine))
+
+    def _caller(self, exchange: Exchange) -> Caller:
+        head = exchange.head
+        if head.method not in (b"GET", b"HEAD"):
+            raise MethodNotAllowed
+        return identify(
+            self.house.directory, self.house.pepper, headers=head.headers, target=head.target,
+            peer=exchange.peer, now_us=self.house.clock.now_us(),
+        )  # fmt: skip
+
+    def _usable(self, caller: Caller, provider: Provider) -> bool:
+        now_us = self.house.clock.now_us()
+        return self.house.directory.has_usable(caller.scope, provider, now_us, caller.token.mode)
+
+
+def _model(name: str, provider: Provider) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": provider.value}
+
+
+def _json(exchange: Exchange, status: int, body: object) -> None:
+    exchange.respond(status, [JSON, (b"cache-control", b"no-store")], msgspec.json.encode(body))
