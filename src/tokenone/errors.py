@@ -84,6 +84,10 @@ class BadToken(CallerError):
     code, status, advice = "malformed_token", 401, "Send the token as it was shown: to_live_…"
 
 
+class CredentialsDiffer(CallerError):
+    code, advice = "credentials_differ", "Send one caller token; two different credentials came in."
+
+
 # ── denied ─────────────────────────────────────────────────────────────────────────────────────────────
 class DeniedError(TokenOneError):
     code, status, advice = "denied", 403, "Ask whoever runs your gateway."
@@ -210,6 +214,12 @@ class OperatorError(TokenOneError):
 
 class RootRefused(OperatorError):
     code, advice = "root_refused", "A root is missing, unreadable or in another's place."
+
+
+class RootUnavailable(OperatorError):
+    """The KMS does not answer; what was opened before may serve a little longer."""
+
+    code, advice = "root_unavailable", "The key-management service does not answer."
 
 
 class ConfigRefused(OperatorError):
