@@ -74,6 +74,24 @@ class Conflict(CallerError):
     code, status, advice = "conflict", 409, "Fetch the current state and try again."
 
 
+class PreconditionFailed(Conflict):
+    code, status, advice = "precondition_failed", 412, "Fetch the row again; it has changed since."
+
+
+class InvalidRequest(CallerError):
+    """Fields that are missing, surplus or of the wrong form; it names them and never quotes them."""
+
+    code, status, advice = "invalid_request", 422, "Correct the named fields and send it again."
+
+
+class IdempotencyMismatch(CallerError):
+    code, status, advice = "idempotency_mismatch", 422, "Use a new Idempotency-Key for another request."
+
+
+class IdempotencyInProgress(Conflict):
+    code, advice = "idempotency_in_progress", "The first request with this key is still running; try again."
+
+
 class BadSecret(CallerError):
     code, status, advice = "bad_secret", 422, "Paste the provider's key again; it does not look like one."
 
@@ -153,6 +171,30 @@ class RateLimited(DeniedError):
 
 class SignInRefused(DeniedError):
     code, status, advice = "sign_in_refused", 401, "Check name and password."
+
+
+class NotSignedIn(DeniedError):
+    code, status, advice = "not_signed_in", 401, "Sign in at POST /api/v1/session."
+
+
+class SessionExpired(DeniedError):
+    code, status, advice = "session_expired", 401, "Refresh the session or sign in again."
+
+
+class RoleMissing(DeniedError):
+    code, status, advice = "role_missing", 403, "Ask an owner to do it, or to give you the role."
+
+
+class PlaintextIntakeOff(DeniedError):
+    code, status, advice = (
+        "plaintext_intake_off",
+        403,
+        "Seal the secret first: `tokenone key add` or tokenone.seal() do it in one step.",
+    )
+
+
+class Throttled(DeniedError):
+    code, status, advice = "throttled", 429, "Too many attempts; see Retry-After."
 
 
 # ── the provider ───────────────────────────────────────────────────────────────────────────────────────
