@@ -1,0 +1,61 @@
+"""Sorts provider paths into classes, and refuses spellings that an upstream might read otherwise.
+
+Law: a path that is not listed has no class and is refused; a path with dot segments, empty segments,
+backslashes or an encoded slash, dot, backslash or percent sign is never listed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from tokenone.types import PathClass
+
+_PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9._~:@!$&'()*+,=%-]+)+")
+_DISGUISED: Final = re.compile(
+    rb"/\.{1,2}(?:/|$)|%(?![0-9A-Fa-f]{2})|%(?:2[eEfF5]|5[cC]|[01][0-9A-Fa-f]|7[fF])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PathTable:
+    """`exact` is looked up by method and whole path; `below` by leading segments, any method."""
+
+    exact: Mapping[tuple[bytes, bytes], PathClass]
+    below: tuple[tuple[bytes, PathClass], ...]
+    free: tuple[bytes, ...] = ()
+    """Paths of which GET and GET {path}/{id} cost nothing."""
+    unbilled: frozenset[bytes] = field(default_factory=frozenset)
+    """Inference paths that the provider does not charge for."""
+
+    def classify(self, method: bytes, path: bytes) -> PathClass | None:
+        """Returns the class of `path` (below the origin, query allowed), None if it is unknown."""
+        path = path.partition(b"?")[0]
+        known = self.exact.get((method, path))
+        if known is not None:
+            return known
+        if not _PLAIN.fullmatch(path) or _DISGUISED.search(path):
+            return None
+        if method == b"GET" and any(_is_collection_or_item(path, listed) for listed in self.free):
+            return PathClass.FREE
+        for prefix, kind in self.below:
+            if path == prefix or path.startswith(prefix + b"/"):
+                return kind
+        return None
+
+    def bills(self, path: bytes) -> bool:
+        """Says whether a call on this inference path costs anything."""
+        return path.partition(b"?")[0] not in self.unbilled
+
+
+def _is_collection_or_item(path: bytes, listed: bytes) -> bool:
+    if path == listed:
+        return True
+    return path.startswith(listed + b"/") and b"/" not in path[len(listed) + 1 :]
+
+
+def posts(*paths: bytes) -> dict[tuple[bytes, bytes], PathClass]:
+    """Returns the exact entries of inference paths: POST and nothing else."""
+    return {(b"POST", path): PathClass.INFERENCE for path in paths}

@@ -1,0 +1,21 @@
+"""The providers that native calls can go to, by name.
+
+Law: adding a provider is one file with one `Facts` value, and one line here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from tokenone.dispatch.providers.anthropic import ANTHROPIC
+from tokenone.dispatch.providers.facts import Facts, Probe, Reading
+from tokenone.dispatch.providers.openai import OPENAI
+from tokenone.types import Provider
+
+PROVIDERS: Final[Mapping[Provider, Facts]] = MappingProxyType(
+    {Provider.OPENAI: OPENAI, Provider.ANTHROPIC: ANTHROPIC}
+)
+
+__all__ = ["PROVIDERS", "Facts", "Probe", "Reading"]

@@ -1,0 +1,60 @@
+"""Removes the leased secret from refusals: some servers echo the key that they refuse.
+
+Law: a body in which the secret does not occur is returned byte for byte, encoding included; one that cannot
+be read (unknown encoding, damaged, a compression bomb) is withheld, for it cannot be vouched for. It works on
+non-2xx replies; running streams are not touched.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from tokenone.dispatch.credential import forms
+from tokenone.dispatch.decode import decoded
+from tokenone.dispatch.forward import value_of
+from tokenone.secret import Secret
+from tokenone.types import Headers
+
+MARK: Final = b"[removed]"
+WITHHELD: Final = (
+    b'{"error":{"message":"The provider\'s reply could not be read and was withheld.","type":"withheld"}}'
+)
+SHORTEST_FORM: Final = 8
+
+
+class Scrubbed(NamedTuple):
+    """A refusal that may go to the caller. `plain` is the decoded body, for finding out what it says."""
+
+    headers: Headers
+    body: bytes
+    plain: bytes
+    changed: bool
+
+
+def scrub(headers: Headers, body: bytes, secret: Secret) -> Scrubbed:
+    """Returns the refusal without the secret, in headers and body, whatever its spelling."""
+    spelled = [form for form in forms(secret) if len(form) >= SHORTEST_FORM]
+    kept = [(name, _removed(value, spelled)) for name, value in headers]
+    headers_changed = kept != headers
+    plain = decoded(body, value_of(headers, b"content-encoding"))
+    if plain is None:
+        unread = [
+            (b"content-type", b"application/json"),
+            *_without(kept, b"content-type", b"content-encoding"),
+        ]
+        return Scrubbed(unread, WITHHELD, WITHHELD, True)
+    clean = _removed(plain, spelled)
+    if clean == plain:
+        return Scrubbed(kept, body, plain, headers_changed)
+    return Scrubbed(_without(kept, b"content-encoding"), clean, clean, True)
+
+
+def _removed(text: bytes, spelled: list[bytes]) -> bytes:
+    for form in spelled:
+        if form in text:
+            text = text.replace(form, MARK)
+    return text
+
+
+def _without(headers: Headers, *names: bytes) -> Headers:
+    return [(name, value) for name, value in headers if name.lower() not in names]
