@@ -1,0 +1,201 @@
+"""One whole run: starts the upstream, takes the gateway through all scenarios, collects the results.
+
+Law: scenarios run one after another, each gateway is ended before the next starts; a scenario that cannot run
+leaves a note, never a made-up figure.
+"""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from benchmarks import gauge, peers, profiling, scenarios, subject
+from benchmarks.certificates import make
+from benchmarks.plans import Target
+from benchmarks.processes import Child, other_cores, python, raise_file_limit
+from benchmarks.results import Figures, Measurement, Results
+from benchmarks.scenarios import MB, Pace
+from benchmarks.subject import Subject, Unavailable, Upstream, Want
+
+Say = Callable[[str], None]
+DIRECT_TOKEN = "direct"
+PATH = "/v1/chat/completions"
+
+
+class Campaign:
+    """A run in progress: where it works, what it found so far."""
+
+    def __init__(self, work: Path, pace: Pace, results: Results, say: Say) -> None:
+        self.work = work
+        self.pace = pace
+        self.results = results
+        self._say = say
+        self._started = 0
+
+    def say(self, sentence: str) -> None:
+        self._say(sentence)
+
+    def note(self, scenario: str, who: str, figures: Figures) -> None:
+        """Keeps what a scenario found, with a warning where calls failed."""
+        self.results.measurements.append(Measurement(subject=who, scenario=scenario, figures=figures))
+        if figures.failures:
+            self.results.notes.append(f"{who}, {scenario}: calls failed: {figures.failures}")
+
+    @contextmanager
+    def gateway(self, want: Want) -> Iterator[Subject]:
+        """A fresh gateway in a directory of its own."""
+        self._started += 1
+        with subject.start(want, self.work / f"gateway-{self._started}") as running:
+            yield running
+
+
+def run(work: Path, *, quick: bool, with_peers: bool, say: Say) -> Results:
+    """Measures everything; `work` is an empty directory on the disk that the ledger would use."""
+    pace = scenarios.QUICK if quick else Pace()
+    raise_file_limit()
+    results = Results(
+        subject=subject.NAME,
+        quick=quick,
+        taken=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        machine=gauge.machine(),
+        disk=gauge.disk(work),
+    )
+    campaign = Campaign(work, pace, results, say)
+    files = make(work)
+    upstream = Child(
+        python("benchmarks.upstream", str(files.certificate), str(files.key)),
+        cores=other_cores(),
+        log=work / "upstream.log",
+        announces=True,
+    )
+    try:
+        ports = json.loads(upstream.first_line())
+        plain = Upstream(port=ports["plain"])
+        tls = Upstream(port=ports["tls"], ca_file=files.ca)
+        _latency(campaign, plain, tls)
+        _streaming(campaign, plain, tls)
+        _governance(campaign, plain)
+        _growth(campaign, plain)
+        _profile(campaign, plain)
+        if with_peers:
+            _peers(campaign, plain)
+    finally:
+        upstream.end()
+    return results
+
+
+def _direct(upstream: Upstream) -> Target:
+    ca_file = str(upstream.ca_file) if upstream.ca_file else None
+    return Target(name="direct", port=upstream.port, path=PATH, tokens=(DIRECT_TOKEN,), ca_file=ca_file)
+
+
+def _latency(campaign: Campaign, plain: Upstream, tls: Upstream) -> None:
+    """Open and closed loop, plain and TLS, with and without latency upstream."""
+    pace, name = campaign.pace, campaign.results.subject
+    campaign.say("closed loop, 64 connections, direct")
+    direct = scenarios.closed(_direct(plain), (), pace, 64)
+    campaign.note("closed-64", "direct", direct)
+    for upstream, mark in ((plain, ""), (tls, "-tls")):
+        with campaign.gateway(Want(upstream=upstream)) as running:
+            for latency in pace.latencies_ms:
+                wait = f"-{latency}ms" if latency else ""
+                for connections in pace.connections:
+                    scenario = f"closed-{connections}{mark}{wait}"
+                    campaign.say(f"closed loop: {scenario}")
+                    found = scenarios.closed(running.target, running.pids, pace, connections, latency)
+                    campaign.note(scenario, name, found)
+                campaign.say(f"open loop, {pace.rate:g} calls/s: open{mark}{wait}")
+                found = scenarios.open_loop(running.target, _direct(upstream), running.pids, pace, latency)
+                campaign.note(f"open{mark}{wait}", name, found)
+
+
+def _streaming(campaign: Campaign, plain: Upstream, tls: Upstream) -> None:
+    """Time to the first byte, cost of a chunk, memory of a slow stream; each on a fresh gateway."""
+    pace, name = campaign.pace, campaign.results.subject
+    many = pace.many_streams
+    plans = (
+        ("first-byte", plain, (pace.first_byte_streams,) * 2, 0.1, 50, pace.first_byte_streams / 50),
+        ("streams-32", plain, (32, 32), pace.stream_seconds, 20, 1.0),
+        ("streams-many", plain, (many, 50), pace.stream_seconds, 500, 2.0),
+        ("streams-many-tls", tls, (many, 50), pace.stream_seconds, 500, 2.0),
+    )
+    for scenario, upstream, counts, seconds, interval, ramp in plans:
+        with campaign.gateway(Want(upstream=upstream)) as running:
+            campaign.say(f"event streams, {counts[0]} at once: {scenario}")
+            _warm(running, pace)
+            shape = scenarios.Streams(counts=counts, seconds=seconds, interval_ms=interval, ramp=ramp)
+            found = scenarios.streams((running.target, _direct(upstream)), running.pids, shape)
+            campaign.note(scenario, name, found)
+
+
+def _warm(running: Subject, pace: Pace) -> None:
+    """A second of calls, so that what is loaded once is on nobody's bill."""
+    scenarios.closed(running.target, (), msgspec.structs.replace(pace, closed_seconds=0.5), 4)
+
+
+def _governance(campaign: Campaign, plain: Upstream) -> None:
+    """The same load with governance off, in part and whole."""
+    pace, name = campaign.pace, campaign.results.subject
+    for governance in subject.GOVERNANCE_OFF:
+        try:
+            with campaign.gateway(Want(upstream=plain, governance=governance)) as running:
+                campaign.say(f"closed loop, 64 connections, governance {governance}")
+                found = scenarios.closed(running.target, running.pids, pace, 64)
+        except Unavailable as reason:
+            campaign.results.notes.append(f"closed-64-{governance}: not measured: {reason}")
+            continue
+        campaign.note(f"closed-64-{governance}", name, found)
+
+
+def _growth(campaign: Campaign, plain: Upstream) -> None:
+    """Cost, memory and readiness as keys and ledger grow."""
+    wants = [(f"keys-{keys}", Want(upstream=plain, keys=keys)) for keys in campaign.pace.growth_keys]
+    wants += [
+        (f"ledger-{entries}", Want(upstream=plain, ledger_entries=entries))
+        for entries in campaign.pace.growth_entries
+    ]
+    for scenario, want in wants:
+        campaign.say(f"growth: {scenario}")
+        try:
+            with campaign.gateway(want) as running:
+                idle = gauge.read(running.pids).rss / MB
+                found = scenarios.closed(running.target, running.pids, campaign.pace, 64)
+        except Unavailable as reason:
+            campaign.results.notes.append(f"{scenario}: not measured: {reason}")
+            continue
+        rss = max(idle, found.rss_mb or 0.0)
+        found = msgspec.structs.replace(found, ready_seconds=running.ready_seconds, rss_mb=rss)
+        campaign.note(scenario, campaign.results.subject, found)
+
+
+def _profile(campaign: Campaign, plain: Upstream) -> None:
+    """Samples the gateway's stacks under load."""
+    samples = campaign.work / "samples"
+    samples.mkdir()
+    campaign.say("closed loop, 64 connections, with the sampling profiler")
+    with campaign.gateway(Want(upstream=plain, samples=samples)) as running:
+        scenarios.closed(running.target, running.pids, campaign.pace, 64)
+    campaign.results.hot_spots = profiling.hot_spots(samples)
+
+
+def _peers(campaign: Campaign, plain: Upstream) -> None:
+    """The same load against the peers that this machine has."""
+    for peer in peers.PEERS:
+        directory = campaign.work / peer.name
+        directory.mkdir()
+        began = time.monotonic()
+        try:
+            with peer.start(plain.port, directory) as running:
+                campaign.say(f"{peer.name}: closed and open loop")
+                ready = time.monotonic() - began
+                peers.measure(campaign.note, peer.name, running, _direct(plain), campaign.pace)
+                rss = gauge.read(running.pids).rss / MB
+                campaign.note("keys-10", peer.name, Figures(ready_seconds=ready, rss_mb=rss))
+        except Unavailable as reason:
+            campaign.results.notes.append(f"{peer.name}: not run: {reason}")
