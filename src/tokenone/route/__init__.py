@@ -8,9 +8,8 @@ Law: pure; same input, same plan. Only orders what it is given: nothing outside 
 """
 
 from tokenone.route.catalog import Catalog, Listed, Resolved
-from tokenone.route.explain import explain
 from tokenone.route.health import Health
-from tokenone.route.plan import Plan, Planner, Step, Verdict, plan
+from tokenone.route.plan import Plan, Planner, Step, Verdict
 
 __all__ = [
     "Catalog",
@@ -21,6 +20,4 @@ __all__ = [
     "Resolved",
     "Step",
     "Verdict",
-    "explain",
-    "plan",
 ]
