@@ -36,27 +36,34 @@ class Event(StrEnum):
     """The envelope is dropped, and the wrapped data key with it."""
 
 
-_S = KeyState
-_E = Event
+# Constants here, because reading a member off its enum costs 0.2 µs and `state_at` is on every call's way.
+_PENDING: Final = KeyState.PENDING
+_ACTIVE: Final = KeyState.ACTIVE
+_RETIRING: Final = KeyState.RETIRING
+_RETIRED: Final = KeyState.RETIRED
+_DESTROYED: Final = KeyState.DESTROYED
+_SUSPENDED: Final = KeyState.SUSPENDED
+_COMPROMISED: Final = KeyState.COMPROMISED
+
 TABLE: Final[Mapping[tuple[KeyState, Event], KeyState]] = MappingProxyType(
     {
-        (_S.PENDING, _E.ACTIVATE): _S.ACTIVE,
-        (_S.PENDING, _E.COMPROMISE): _S.COMPROMISED,
-        (_S.PENDING, _E.DESTROY): _S.DESTROYED,
-        (_S.ACTIVE, _E.SUPERSEDE): _S.RETIRING,
-        (_S.ACTIVE, _E.RETIRE): _S.RETIRED,
-        (_S.ACTIVE, _E.SUSPEND): _S.SUSPENDED,
-        (_S.ACTIVE, _E.COMPROMISE): _S.COMPROMISED,
-        (_S.RETIRING, _E.REINSTATE): _S.ACTIVE,
-        (_S.RETIRING, _E.RETIRE): _S.RETIRED,
-        (_S.RETIRING, _E.COMPROMISE): _S.COMPROMISED,
-        (_S.SUSPENDED, _E.RESUME): _S.ACTIVE,
-        (_S.SUSPENDED, _E.RETIRE): _S.RETIRED,
-        (_S.SUSPENDED, _E.COMPROMISE): _S.COMPROMISED,
-        (_S.SUSPENDED, _E.DESTROY): _S.DESTROYED,
-        (_S.RETIRED, _E.COMPROMISE): _S.COMPROMISED,
-        (_S.RETIRED, _E.DESTROY): _S.DESTROYED,
-        (_S.COMPROMISED, _E.DESTROY): _S.DESTROYED,
+        (_PENDING, Event.ACTIVATE): _ACTIVE,
+        (_PENDING, Event.COMPROMISE): _COMPROMISED,
+        (_PENDING, Event.DESTROY): _DESTROYED,
+        (_ACTIVE, Event.SUPERSEDE): _RETIRING,
+        (_ACTIVE, Event.RETIRE): _RETIRED,
+        (_ACTIVE, Event.SUSPEND): _SUSPENDED,
+        (_ACTIVE, Event.COMPROMISE): _COMPROMISED,
+        (_RETIRING, Event.REINSTATE): _ACTIVE,
+        (_RETIRING, Event.RETIRE): _RETIRED,
+        (_RETIRING, Event.COMPROMISE): _COMPROMISED,
+        (_SUSPENDED, Event.RESUME): _ACTIVE,
+        (_SUSPENDED, Event.RETIRE): _RETIRED,
+        (_SUSPENDED, Event.COMPROMISE): _COMPROMISED,
+        (_SUSPENDED, Event.DESTROY): _DESTROYED,
+        (_RETIRED, Event.COMPROMISE): _COMPROMISED,
+        (_RETIRED, Event.DESTROY): _DESTROYED,
+        (_COMPROMISED, Event.DESTROY): _DESTROYED,
     }
 )
 
@@ -76,30 +83,30 @@ def state_at(key: Key, version: KeyVersion, now_us: int) -> KeyState:
     pending, but a pending one never starts by time alone; a retiring one without a deadline is retired.
     """
     whole, own = key.state, version.state
-    if own is KeyState.DESTROYED or whole is KeyState.DESTROYED or not version.envelope:
-        return KeyState.DESTROYED
-    if own is KeyState.COMPROMISED or whole is KeyState.COMPROMISED:
-        return KeyState.COMPROMISED
+    if own is _DESTROYED or whole is _DESTROYED or not version.envelope:
+        return _DESTROYED
+    if own is _COMPROMISED or whole is _COMPROMISED:
+        return _COMPROMISED
     retire_us, expires_us = version.retire_us, key.expires_us
     if retire_us is not None and retire_us <= now_us:
-        return KeyState.RETIRED
+        return _RETIRED
     if expires_us is not None and expires_us <= now_us:
-        return KeyState.RETIRED
-    if whole is not KeyState.ACTIVE or own is KeyState.SUSPENDED:
-        return KeyState.SUSPENDED
-    if own is KeyState.ACTIVE or own is KeyState.RETIRING:
+        return _RETIRED
+    if whole is not _ACTIVE or own is _SUSPENDED:
+        return _SUSPENDED
+    if own is _ACTIVE or own is _RETIRING:
         return _running(version, now_us)
-    return KeyState.PENDING if own is KeyState.PENDING else KeyState.RETIRED
+    return _PENDING if own is _PENDING else _RETIRED
 
 
 def _running(version: KeyVersion, now_us: int) -> KeyState:
     if version.active_us is not None and version.active_us > now_us:
-        return KeyState.PENDING
-    if version.state is KeyState.ACTIVE:
-        return KeyState.ACTIVE
-    return KeyState.RETIRED if version.retire_us is None else KeyState.RETIRING
+        return _PENDING
+    if version.state is _ACTIVE:
+        return _ACTIVE
+    return _RETIRED if version.retire_us is None else _RETIRING
 
 
 def leasable(state: KeyState) -> bool:
     """Says whether a version in this state may be used for a call."""
-    return state is KeyState.ACTIVE or state is KeyState.RETIRING
+    return state is _ACTIVE or state is _RETIRING

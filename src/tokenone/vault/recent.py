@@ -1,8 +1,9 @@
 """What was opened lately: a bounded map that forgets the least recently used, and everything at its deadline.
 
 Law: never more than `most` entries; an entry past its deadline is not given out. Deadlines are monotonic
-time. Entries that nobody asks for are removed by `lapse`, which runs itself at most every few seconds on `put`
-and is called by the gateway's tick as well, so that plaintext does not outstay its time in an idle process.
+time. Entries that nobody asks for are removed by `lapse`, which runs itself at most every few seconds on
+`put` and is called by the gateway's tick as well, so that plaintext does not outstay its time in an idle
+process.
 """
 
 from __future__ import annotations
