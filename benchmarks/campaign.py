@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import datetime
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -189,13 +188,11 @@ def _peers(campaign: Campaign, plain: Upstream) -> None:
     for peer in peers.PEERS:
         directory = campaign.work / peer.name
         directory.mkdir()
-        began = time.monotonic()
         try:
             with peer.start(plain.port, directory) as running:
                 campaign.say(f"{peer.name}: closed and open loop")
-                ready = time.monotonic() - began
                 peers.measure(campaign.note, peer.name, running, _direct(plain), campaign.pace)
                 rss = gauge.read(running.pids).rss / MB
-                campaign.note("keys-10", peer.name, Figures(ready_seconds=ready, rss_mb=rss))
+                campaign.note("keys-10", peer.name, Figures(ready_seconds=running.ready_seconds, rss_mb=rss))
         except Unavailable as reason:
             campaign.results.notes.append(f"{peer.name}: not run: {reason}")

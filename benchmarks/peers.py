@@ -27,9 +27,11 @@ from benchmarks.subject import Unavailable
 
 TOOLS = ROOT / ".tools"
 LITELLM_VENV = TOOLS / "peers"
+UNPACKED = TOOLS / "root"
 LOCK = Path(__file__).parent / "peers.lock"
 _MASTER = "sk-benchmark-master"
 _READY_SECONDS = 90.0
+_WARM_SECONDS = 5.0
 
 
 class Running(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +39,7 @@ class Running(msgspec.Struct, frozen=True, kw_only=True):
 
     target: Target
     pids: tuple[int, ...]
+    ready_seconds: float
 
 
 class Peer(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,7 +52,8 @@ class Peer(msgspec.Struct, frozen=True, kw_only=True):
 def measure(
     note: Callable[[str, str, Figures], None], name: str, running: Running, direct: Target, pace: Pace
 ) -> None:
-    """Takes a peer through the scenarios that ratios are printed for, at a rate it can hold."""
+    """Takes a peer, warmed up, through the scenarios that ratios are printed for, at a rate it can hold."""
+    scenarios.closed(running.target, (), msgspec.structs.replace(pace, closed_seconds=_WARM_SECONDS), 64)
     closed = scenarios.closed(running.target, running.pids, pace, 64)
     note("closed-64", name, closed)
     rate = min(pace.rate, (closed.calls_per_second or 0.0) / 2)
@@ -62,10 +66,12 @@ def measure(
 
 @contextmanager
 def _running(command: list[str], target: Target, log: Path, environment: dict[str, str]) -> Iterator[Running]:
+    began = time.monotonic()
     child = Child(command, cores=measured_cores(), log=log, environment=environment)
     try:
         _wait(child, target.port)
-        yield Running(target=target, pids=gauge.descendants(child.pid))
+        ready_seconds = time.monotonic() - began
+        yield Running(target=target, pids=gauge.descendants(child.pid), ready_seconds=ready_seconds)
     finally:
         child.end()
 
@@ -135,7 +141,17 @@ def _installed_litellm() -> Path:
     python = str(LITELLM_VENV / "bin" / "python")
     steps = (
         [uv, "venv", "--quiet", "--allow-existing", str(LITELLM_VENV)],
-        [uv, "pip", "sync", "--quiet", "--python", python, "--require-hashes", str(LOCK)],
+        [
+            uv,
+            "pip",
+            "sync",
+            "--quiet",
+            "--compile-bytecode",
+            "--python",
+            python,
+            "--require-hashes",
+            str(LOCK),
+        ],
     )
     for step in steps:
         done = subprocess.run(step, capture_output=True, text=True, env=environment, check=False)
@@ -148,23 +164,29 @@ def _installed_litellm() -> Path:
 @contextmanager
 def haproxy(upstream_port: int, directory: Path) -> Iterator[Running]:
     """HAProxy, one thread, keep-alive and connection reuse on both sides."""
-    program, port = _found("haproxy"), _free_port()
+    program, port = (
+        _found("haproxy", "haproxy liblua5.3-0 libopentracing-c-wrapper0 libopentracing1"),
+        _free_port(),
+    )
     config = directory / "haproxy.cfg"
     config.write_text(
         "global\n  nbthread 1\n  maxconn 8192\n"
-        "defaults\n  mode http\n  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n"
+        "defaults\n  mode http\n  option http-no-delay\n"
+        "  timeout connect 5s\n  timeout client 60s\n  timeout server 60s\n"
         f"frontend in\n  bind 127.0.0.1:{port}\n  default_backend up\n"
         f"backend up\n  http-reuse always\n  server up 127.0.0.1:{upstream_port}\n"
     )
     command = [program, "-db", "-f", str(config)]
-    with _running(command, _target("HAProxy", port, "none"), directory / "log", {}) as running:
+    with _running(
+        command, _target("HAProxy", port, "none"), directory / "log", _unpacked_libraries()
+    ) as running:
         yield running
 
 
 @contextmanager
 def nginx(upstream_port: int, directory: Path) -> Iterator[Running]:
     """nginx, one process, keep-alive on both sides, no buffering of responses."""
-    program, port = _found("nginx"), _free_port()
+    program, port = _found("nginx", "nginx"), _free_port()
     config = directory / "nginx.conf"
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     scratch = "".join(f"  {kind}_temp_path {directory}/{kind};\n" for kind in kinds)
@@ -178,20 +200,29 @@ def nginx(upstream_port: int, directory: Path) -> Iterator[Running]:
         '      proxy_set_header Connection "";\n      proxy_buffering off;\n    }\n  }\n}\n'
     )
     command = [program, "-c", str(config), "-p", str(directory)]
-    with _running(command, _target("nginx", port, "none"), directory / "log", {}) as running:
+    with _running(
+        command, _target("nginx", port, "none"), directory / "log", _unpacked_libraries()
+    ) as running:
         yield running
 
 
-def _found(program: str) -> str:
-    """Finds a program on the path or unpacked below `.tools/`."""
-    places = os.pathsep.join((os.environ.get("PATH", ""), "/usr/sbin", str(TOOLS / "root" / "usr" / "sbin")))
-    path = shutil.which(program, path=places)
+def _found(program: str, packages: str) -> str:
+    """Finds a program on the path or unpacked below `.tools/root`; `packages` are Debian's names for it."""
+    places = (os.environ.get("PATH", ""), "/usr/sbin", str(UNPACKED / "usr" / "sbin"))
+    path = shutil.which(program, path=os.pathsep.join(places))
     if path is None:
         raise Unavailable(
-            f"{program} is not on this machine; install it, or without root: "
-            f"`apt-get download {program}` and `dpkg -x {program}_*.deb .tools/root`"
+            f"{program} is not on this machine. Install it, or, on Debian without root: "
+            f"`mkdir -p .tools/root && cd .tools/root && apt-get download {packages} "
+            "&& for each in *.deb; do dpkg -x $each .; done`"
         )
     return path
+
+
+def _unpacked_libraries() -> dict[str, str]:
+    """Lets a program from `.tools/root` find the libraries unpacked beside it."""
+    libraries = [str(path) for path in UNPACKED.glob("usr/lib/*-linux-gnu")]
+    return {"LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {}
 
 
 PEERS = (

@@ -41,10 +41,12 @@ def _sample(_: int, frame: FrameType | None) -> None:
 def _write() -> None:
     if not _own:
         return
+    signal.setitimer(signal.ITIMER_PROF, 0)  # a sample must not change what is being written
     path = os.path.join(_DIRECTORY or ".", f"{os.getpid()}.json")
     with open(path + ".part", "w", encoding="utf-8") as sink:
         json.dump({"own": _own, "total": _total}, sink)
     os.replace(path + ".part", path)
+    signal.setitimer(signal.ITIMER_PROF, _SECONDS, _SECONDS)
 
 
 def _start() -> None:
