@@ -39,6 +39,7 @@ _HOP_BY_HOP: Final = frozenset(
 )
 _NOT_SENT: Final = CALLER_CREDENTIALS | _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
 _NOT_RETURNED: Final = _HOP_BY_HOP | {b"content-length"}
+_USUAL_OPTIONS: Final = frozenset((b"keep-alive", b"close", b""))
 _OWN: Final = b"x-tokenone-"
 _KEY_PARAMETERS: Final = (b"key", b"api_key", b"api-key", b"access_token")
 
@@ -49,29 +50,17 @@ def request_headers(headers: Headers, *, clamp: bool = True, identity: bool = Fa
     `clamp` reduces accepted encodings to gzip and identity; `identity` asks for no encoding: it is
     for a stream from which an event will be withheld.
     """
-    dropped = _named_by_connection(headers, _NOT_SENT)
+    kept = _kept(headers, _NOT_SENT)
     if clamp or identity:
-        dropped |= {b"accept-encoding"}
-    kept = [
-        (name, value)
-        for name, value in headers
-        if (lower := name.lower()) not in dropped and not lower.startswith(_OWN)
-    ]
-    if clamp or identity:
-        kept.append((b"accept-encoding", b"identity" if identity else _clamped(headers)))
+        accepted = [value for name, value in kept if name.lower() == b"accept-encoding"]
+        kept = [field for field in kept if field[0].lower() != b"accept-encoding"] if accepted else kept
+        kept.append((b"accept-encoding", b"identity" if identity else _clamped(accepted)))
     return kept
 
 
 def response_headers(headers: Headers, *, decoded: bool = False) -> Headers:
     """Returns what goes back to the caller; `decoded` when the body is no longer encoded as received."""
-    dropped = _named_by_connection(headers, _NOT_RETURNED)
-    if decoded:
-        dropped |= {b"content-encoding"}
-    return [
-        (name, value)
-        for name, value in headers
-        if (lower := name.lower()) not in dropped and not lower.startswith(_OWN)
-    ]
+    return _kept(headers, _NOT_RETURNED | {b"content-encoding"} if decoded else _NOT_RETURNED)
 
 
 def request_target(target: bytes) -> bytes:
@@ -93,21 +82,23 @@ def value_of(headers: Headers, lower_name: bytes) -> bytes | None:
     return next((value for name, value in headers if name.lower() == lower_name), None)
 
 
-def _named_by_connection(headers: Headers, always: frozenset[bytes]) -> frozenset[bytes]:
-    named = {
-        option.strip().lower()
-        for name, value in headers
-        if name.lower() == b"connection"
-        for option in value.split(b",")
-    }
-    return always | named if named else always
-
-
-def _clamped(headers: Headers) -> bytes:
-    """Returns `gzip` if the caller takes it, else `identity`; no field at all means any, so identity too."""
+def _kept(headers: Headers, dropped: frozenset[bytes]) -> Headers:
+    """Returns the fields that are neither dropped, nor the gateway's own, nor named by `Connection`."""
+    kept: Headers = []
+    named: set[bytes] = set()
     for name, value in headers:
-        if name.lower() != b"accept-encoding":
-            continue
+        lower = name.lower()
+        if lower == b"connection":
+            named.update(option.strip().lower() for option in value.split(b","))
+        elif lower not in dropped and lower[: len(_OWN)] != _OWN:
+            kept.append((name, value))
+    named -= _USUAL_OPTIONS
+    return [field for field in kept if field[0].lower() not in named] if named else kept
+
+
+def _clamped(accepted: list[bytes]) -> bytes:
+    """Returns `gzip` if the caller takes it, else `identity`; no field at all means any, so identity too."""
+    for value in accepted:
         for coding in value.lower().split(b","):
             token, _, weight = coding.partition(b";")
             if token.strip() in (b"gzip", b"x-gzip", b"*") and not _is_zero(weight):

@@ -28,12 +28,8 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Returns the events that `data` completes; an event beyond the limit comes out in pieces."""
-        if (
-            not self._tail
-            and data.endswith(b"\n\n")
-            and b"\r" not in data
-            and data.find(b"\n\n") == len(data) - 2
-        ):
+        whole = not self._tail and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data
+        if whole and len(data) > 1:
             return [data]
         searched = max(0, len(self._tail) - 3)
         self._tail += data

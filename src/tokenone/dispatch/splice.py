@@ -7,12 +7,14 @@ value that asks. Wherever two parsers could disagree (repeated or escaped member
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from tokenone.dispatch.members import Member, members
 from tokenone.dispatch.peek import Peek
 
 OPTIONS: Final = b'"stream_options":{"include_usage":true},'
+_STREAM_WORD: Final = re.compile(rb'"stream"')
 _ASK: Final = b'"include_usage":true'
 
 
@@ -20,7 +22,7 @@ def splice_usage(body: bytes, peek: Peek) -> bytes:
     """Returns the body that asks for usage, or `body` itself when there is nothing to splice."""
     if not peek.stream or peek.asked_usage:
         return body
-    if not peek.names_options and b'"stream_options"' not in body and body.count(b'"stream"') == 1:
+    if not peek.names_options and b'"stream_options"' not in body and len(_STREAM_WORD.findall(body)) == 1:
         return _inserted(body, body.index(b"{") + 1, OPTIONS)
     return _splice_carefully(body)
 

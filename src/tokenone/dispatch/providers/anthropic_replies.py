@@ -6,7 +6,6 @@ Law: Anthropic's `input_tokens` exclude cache reads and writes, so the total is 
 
 from __future__ import annotations
 
-import re
 from typing import Final
 
 import msgspec
@@ -14,6 +13,7 @@ import msgspec
 from tokenone.dispatch.frames import data_of
 from tokenone.dispatch.providers.counts import Count, lenient, total
 from tokenone.dispatch.providers.facts import Reading
+from tokenone.dispatch.text import event_text_bytes
 from tokenone.types import Usage
 
 
@@ -60,9 +60,7 @@ _message: Final = msgspec.json.Decoder(_Message)
 _event: Final = msgspec.json.Decoder(_Event)
 _NO_CACHE_CREATION: Final = _CacheCreation()
 _NO_OUTPUT_DETAILS: Final = _OutputDetails()
-_TEXT: Final = re.compile(
-    rb'"(?:text|thinking|partial_json|completion)":\s?"([^"\\]*(?:\\.[^"\\]*)*)"', re.DOTALL
-)
+_TEXT: Final = (b'"text":', b'"thinking":', b'"partial_json":', b'"completion":')
 
 # Sampling whose tokens the top-level counts leave out: another model's advice, and compaction.
 _APART: Final = {"advisor_message": "advisor_messages", "compaction": "compactions"}
@@ -136,8 +134,7 @@ class AnthropicEvents:
         """Takes one event in; there is nothing to withhold in Anthropic's streams."""
         if b'"usage"' in event or b'"error"' in event or b'"message_stop"' in event:
             self._decode(event)
-        for text in _TEXT.finditer(event):
-            self.text_bytes += text.end(1) - text.start(1)
+        self.text_bytes += event_text_bytes(event, _TEXT)
         return False
 
     def _decode(self, event: bytes) -> None:

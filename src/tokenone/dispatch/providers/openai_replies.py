@@ -8,7 +8,6 @@ chat, responses, images and audio are one structure here, since their members ne
 from __future__ import annotations
 
 import math
-import re
 from typing import Annotated, Final
 
 import msgspec
@@ -16,6 +15,7 @@ import msgspec
 from tokenone.dispatch.frames import data_of
 from tokenone.dispatch.providers.counts import Count, lenient
 from tokenone.dispatch.providers.facts import Reading
+from tokenone.dispatch.text import event_text_bytes
 from tokenone.types import Usage
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=10**9)]
@@ -100,8 +100,8 @@ _LAST_EVENTS: Final = frozenset(
         "transcript.text.done",
     )
 )
-_CHAT_TEXT: Final = rb'"(?:content|reasoning_content|refusal|arguments|text)":\s?"([^"\\]*(?:\\.[^"\\]*)*)"'
-_RESPONSES_TEXT: Final = rb'"delta":\s?"([^"\\]*(?:\\.[^"\\]*)*)"'
+_CHAT_TEXT: Final = (b'"content":', b'"arguments":', b'"reasoning_content":', b'"refusal":', b'"text":')
+_RESPONSES_TEXT: Final = (b'"delta":',)
 
 
 def read_reply(body: bytes, _path: bytes) -> Reading:
@@ -150,6 +150,13 @@ def _charged_tools(output: msgspec.Raw) -> dict[str, int] | None:
     return counted or None
 
 
+def _may_report(event: bytes) -> bool:
+    """Says whether usage or an error may be in it; chunks of a stream that will report both say null."""
+    if b'"error"' in event:
+        return True
+    return b'"usage"' in event and b'"usage":null' not in event
+
+
 class OpenAIEvents:
     """Reads one event stream of chat completions, completions, responses, images or audio.
 
@@ -161,7 +168,7 @@ class OpenAIEvents:
 
     def __init__(self, path: bytes) -> None:
         responses = path.startswith(b"/v1/responses")
-        self._text = re.compile(_RESPONSES_TEXT if responses else _CHAT_TEXT, re.DOTALL)
+        self._text = _RESPONSES_TEXT if responses else _CHAT_TEXT
         self.usage: Usage | None = None
         self.model: str | None = None
         self.failed = self.ended = False
@@ -170,13 +177,12 @@ class OpenAIEvents:
     def read(self, event: bytes) -> bool:
         """Takes one event in; True for a chat chunk with usage and without choices."""
         alone = False
-        if b'"usage"' in event or b'"error"' in event or self.model is None:
+        if self.model is None or _may_report(event):
             alone = self._decode(event)
         elif b"[DONE]" in event and data_of(event) == b"[DONE]":
             self.ended = True
             return False
-        for text in self._text.finditer(event):
-            self.text_bytes += text.end(1) - text.start(1)
+        self.text_bytes += event_text_bytes(event, self._text)
         return alone
 
     def _decode(self, event: bytes) -> bool:

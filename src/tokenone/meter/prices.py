@@ -1,0 +1,228 @@
+"""The price book as a gateway holds it: models found by the publisher's own rules, rates as integers.
+
+Law: loading validates; finding a model follows genai-prices (first match in the book's order, then the
+providers it falls back to, then the same with a compact date spelt out). It prices nothing, and what it
+remembers of earlier look-ups is bounded.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+
+from tokenone.clock import DAY_US, SECOND_US
+from tokenone.errors import ConfigRefused
+
+FORMAT: Final = 1
+REMEMBERED: Final = 4096
+_LONGEST_MODEL: Final = 256
+_COMPACT_DATE: Final = re.compile(r"(-)(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
+
+# Which of the publisher's lists prices a provider of ours.
+LISTS: Final = {
+    "openai": "openai",
+    "anthropic": "anthropic",
+    "bedrock": "aws",
+    "azure": "azure",
+    "gemini": "google",
+    "vertex": "google",
+    "openrouter": "openrouter",
+    "cohere": "cohere",
+}
+
+
+class Clause(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One test of a model's name; `any` and `all` combine others."""
+
+    kind: str
+    text: str = ""
+    parts: tuple[Clause, ...] = ()
+
+    def fits(self, model: str) -> bool:
+        """Says whether the name, in lower case, passes."""
+        return _TESTS[self.kind](self, model)
+
+
+_TESTS: Final[dict[str, Callable[[Clause, str], bool]]] = {
+    "equals": lambda clause, model: model == clause.text,
+    "starts_with": lambda clause, model: model.startswith(clause.text),
+    "ends_with": lambda clause, model: model.endswith(clause.text),
+    "contains": lambda clause, model: clause.text in model,
+    "regex": lambda clause, model: re.search(clause.text, model) is not None,
+    "any": lambda clause, model: any(part.fits(model) for part in clause.parts),
+    "all": lambda clause, model: all(part.fits(model) for part in clause.parts),
+}
+
+
+class Rate(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Nano-USD per million units. A call whose whole input is beyond a tier's start costs that tier's rate
+    for *all* its units; tiers ascend."""
+
+    base: int
+    tiers: tuple[tuple[int, int], ...] = ()
+
+    def at(self, whole_input: int) -> int:
+        """Returns the rate for a call of so many input tokens."""
+        for start, rate in reversed(self.tiers):
+            if whole_input > start:
+                return rate
+        return self.base
+
+
+class When(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """From which instant, or between which seconds of the UTC day, a price holds."""
+
+    from_us: int | None = None
+    daily: tuple[int, int] | None = None
+
+    def holds(self, at_us: int) -> bool:
+        """Says whether `at_us` lies in it; a daily window may span midnight."""
+        if self.from_us is not None:
+            return at_us >= self.from_us
+        if self.daily is None:
+            return True
+        begin, end = self.daily[0] * SECOND_US, self.daily[1] * SECOND_US
+        moment = at_us % DAY_US
+        return begin <= moment < end if begin <= end else moment >= begin or moment < end
+
+
+class Dated(msgspec.Struct, frozen=True, gc=False):
+    """Rates by unit, while `when` holds."""
+
+    rates: dict[str, Rate]
+    when: When = When()
+
+
+class Variant(msgspec.Struct, frozen=True, gc=False):
+    """Rates that replace the standard ones for a tier, a speed or a batch."""
+
+    facts: dict[str, str]
+    rates: dict[str, Rate]
+    when: When = When()
+
+
+class ModelPrices(msgspec.Struct, frozen=True, gc=False):
+    """One model: later prices win over earlier ones, earlier variants over later ones."""
+
+    id: str
+    match: Clause
+    prices: tuple[Dated, ...]
+    variants: tuple[Variant, ...] = ()
+
+    def standard(self, at_us: int) -> dict[str, Rate]:
+        """Returns the rates at a time; the first are taken when none is in force."""
+        for dated in reversed(self.prices):
+            if dated.when.holds(at_us):
+                return dated.rates
+        return self.prices[0].rates if self.prices else {}
+
+    def fitting(self, at_us: int, facts: dict[str, str]) -> list[Variant]:
+        """Returns the variants that the facts of a call choose."""
+        return [
+            variant
+            for variant in self.variants
+            if variant.facts.items() <= facts.items() and variant.when.holds(at_us)
+        ]
+
+
+class PriceList(msgspec.Struct, frozen=True, gc=False):
+    """One publisher's models in the order in which they are tried, and whose lists come next."""
+
+    models: tuple[ModelPrices, ...]
+    falls_back_to: tuple[str, ...] = ()
+
+
+class BookFile(msgspec.Struct, frozen=True):
+    """What `pricebook.json` contains."""
+
+    format: int
+    version: str
+    lists: dict[str, PriceList]
+
+
+class PriceBook:
+    """A loaded book: immutable but for its bounded memory of look-ups."""
+
+    __slots__ = ("_found", "_lists", "version")
+
+    def __init__(self, file: BookFile) -> None:
+        self.version = file.version
+        self._lists = file.lists
+        self._found: dict[tuple[str, str], ModelPrices | None] = {}
+
+    @classmethod
+    def load(cls, raw: bytes) -> PriceBook:
+        """Parses the compiled book; raises ConfigRefused for anything else."""
+        try:
+            file = msgspec.json.decode(raw, type=BookFile)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            raise ConfigRefused("the price book is damaged; compile it again") from None
+        if file.format != FORMAT:
+            raise ConfigRefused(
+                f"the price book has format {file.format}, {FORMAT} is needed; compile it again"
+            )
+        for prices in file.lists.values():
+            for model in prices.models:
+                _check_clause(model.match)
+        return cls(file)
+
+    def models(self, provider: str) -> tuple[str, ...]:
+        """Returns the ids of the provider's own models."""
+        prices = self._lists.get(LISTS.get(provider, ""))
+        return tuple(model.id for model in prices.models) if prices else ()
+
+    def find(self, provider: str, model: str) -> ModelPrices | None:
+        """Returns the prices that `model`, as spelled in a request or reply, refers to."""
+        key = (provider, model)
+        if key in self._found:
+            return self._found[key]
+        found = self._search(provider, model.lower()) if len(model) <= _LONGEST_MODEL else None
+        if len(self._found) >= REMEMBERED:
+            del self._found[next(iter(self._found))]
+        self._found[key] = found
+        return found
+
+    def known(self, provider: str, *spellings: str | None) -> str | None:
+        """Returns the first spelling that the book prices: the reply's model before the request's."""
+        return next((model for model in spellings if model and self.find(provider, model)), None)
+
+    def _search(self, provider: str, model: str) -> ModelPrices | None:
+        own = self._lists.get(LISTS.get(provider, ""))
+        if own is None:
+            return None
+        lists = [own, *(self._lists[name] for name in own.falls_back_to if name in self._lists)]
+        for spelling in dict.fromkeys((model, _with_dashed_date(model))):
+            for prices in lists:
+                for candidate in prices.models:
+                    if candidate.match.fits(spelling):
+                        return candidate
+        return None
+
+
+def _with_dashed_date(model: str) -> str:
+    """Spells `-20251211` as `-2025-12-11`, if it is a date."""
+
+    def dashed(found: re.Match[str]) -> str:
+        year, month, day = int(found[2]), int(found[3]), int(found[4])
+        try:
+            return f"-{datetime.date(year, month, day).isoformat()}"
+        except ValueError:
+            return found[0]
+
+    return _COMPACT_DATE.sub(dashed, model)
+
+
+def _check_clause(clause: Clause) -> None:
+    if clause.kind not in _TESTS:
+        raise ConfigRefused("the price book has an unknown match clause; compile it again")
+    for part in clause.parts:
+        _check_clause(part)
+    if clause.kind == "regex":
+        try:
+            re.compile(clause.text)
+        except re.error:
+            raise ConfigRefused("the price book has a broken pattern; compile it again") from None
