@@ -78,7 +78,7 @@ class LedgerSection(_Section):
     """The log's public name and the segment size."""
 
     origin: str = "tokenone.local/unnamed"
-    segment_mib: int = Field(64, ge=1, le=4096)
+    segment_mib: int = Field(16, ge=1, le=1024)
 
 
 class CliSection(_Section):
@@ -121,10 +121,15 @@ def load(directory: Path) -> Settings:
 
     class _Settings(Settings):
         @classmethod
-        def settings_customise_sources(
-            cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        def settings_customise_sources(  # noqa: PLR0913  (the library's signature)
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
         ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return sources["env_settings"], TomlConfigSettingsSource(settings_cls, toml_file=file)
+            return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
 
     try:
         return _Settings()

@@ -224,6 +224,12 @@ class UpstreamBroken(ProviderError):
     code, advice = "upstream_broken", "The provider broke off; try again."
 
 
+class UpstreamClosedIdle(UpstreamBroken):
+    """A reused connection ended before a byte of the response: most likely the request was never seen."""
+
+    code = "upstream_closed_idle"
+
+
 class UpstreamAuth(ProviderError):
     code, advice = "upstream_auth", "The provider refused the key; ask whoever manages it."
 
@@ -270,6 +276,10 @@ class ConfigRefused(OperatorError):
 
 class LedgerUnavailable(OperatorError):
     code, advice = "ledger_unavailable", "There is no durable place to record; nothing was dispatched."
+
+
+class SlotTaken(LedgerUnavailable):
+    code, advice = "slot_taken", "Another worker writes this ledger slot."
 
 
 class DirectoryStale(OperatorError):

@@ -138,6 +138,16 @@ def parse_origin(text: str) -> Origin:
     return Origin(scheme, parts.hostname.lower(), port or (443 if scheme == "https" else 80))
 
 
+def is_loopback(host: str) -> bool:
+    """Says whether a host to listen on is reachable from this machine alone."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def address_in(address: str, blocks: tuple[str, ...]) -> bool:
     """Says whether an IP address lies in one of the CIDR blocks (IPv4-mapped IPv6 counts as IPv4)."""
     parsed = ipaddress.ip_address(address)

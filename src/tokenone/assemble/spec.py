@@ -29,6 +29,7 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     index_url: str
     roots: dict[str, str]
     passphrase: str | None = None
+    profile: str = "single"
     egress_allow: tuple[str, ...] = ()
     ledger_origin: str
     segment_bytes: int

@@ -7,24 +7,27 @@ No logic beyond small accessors lives here.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
 from tokenone.canonical import Canonical
 from tokenone.clock import Clock
 from tokenone.detect.detector import Detector
-from tokenone.dispatch.providers import Facts, Peek
-from tokenone.ledger import Ledger
-from tokenone.meter import PriceBook
+from tokenone.dispatch.peek import Peek
+from tokenone.dispatch.providers import Facts
+from tokenone.ledger.writer import Ledger
+from tokenone.meter.rate import PriceBook
+from tokenone.route.catalog import Catalog
 from tokenone.route.health import Health
-from tokenone.route.plan import Plan
+from tokenone.route.plan import Plan, Planner
 from tokenone.rows import Candidate
 from tokenone.scope import Caller, Directory, Limits, Permit
 from tokenone.secret import Secret
 from tokenone.types import Action, Dialect, Finding, PathClass, Provider
-from tokenone.vault import Vault
-from tokenone.wire import Client, Exchange, Timeouts
+from tokenone.vault.vault import Vault
+from tokenone.wire.client import Client, Timeouts
+from tokenone.wire.exchange import Exchange
 
 RECENT_CALLS: Final = 4096
 
@@ -50,6 +53,32 @@ class Recent:
         return list(self._calls.get(call, ()))
 
 
+class Running:
+    """The calls under way by key, so that those of a compromised key can be cut."""
+
+    def __init__(self) -> None:
+        self._by_key: dict[str, set[Call]] = {}
+
+    def enter(self, key: str, call: Call) -> None:
+        """Notes that a call uses a key."""
+        self._by_key.setdefault(key, set()).add(call)
+
+    def leave(self, key: str, call: Call) -> None:
+        """Notes that it no longer does."""
+        calls = self._by_key.get(key)
+        if calls is not None:
+            calls.discard(call)
+            if not calls:
+                del self._by_key[key]
+
+    def cut(self, key: str) -> None:
+        """Ends every call that uses the key, streams included."""
+        for call in tuple(self._by_key.get(key, ())):
+            call.cut = True
+            if call.task is not None:
+                call.task.cancel()
+
+
 @dataclass(frozen=True, slots=True)
 class House:
     """The duties and the figures of this process."""
@@ -62,13 +91,14 @@ class House:
     book: PriceBook
     limits: Limits
     health: Health
+    catalog: Catalog
+    planner: Planner
     clock: Clock
     pepper: Secret
     timeouts: Timeouts
     slot: int
     recent: Recent = field(default_factory=Recent)
-    unclosed: deque[dict[str, Canonical]] = field(default_factory=deque)
-    """Outcomes that found the ledger unavailable; written first when it is back."""
+    running: Running = field(default_factory=Running)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +126,7 @@ class Attempt:
     closed: bool = False
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """One request on its way through the house."""
 
@@ -118,6 +148,10 @@ class Call:
     plan: Plan | None = None
     attempt: Attempt | None = None
     receipt: str = ""
+    dispatched: bool = False
+    """Bytes of some attempt left this machine."""
+    cut: bool = False
+    """The key was compromised while the call ran."""
     marks: dict[str, int] = field(default_factory=dict)
 
     def mark(self, step: str, now_us: int) -> None:

@@ -9,13 +9,12 @@ from typing import Any
 
 from tokenone.call.house import House
 from tokenone.canonical import Canonical
-from tokenone.dispatch import credential
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import KeyUnusable, NotFound, ProviderError
 from tokenone.rows import Endpoint, Key, KeyVersion
 from tokenone.types import parse_origin
-from tokenone.vault import leasable
-from tokenone.wire import Outgoing
+from tokenone.vault.life import leasable, state_at
+from tokenone.wire.client import Outgoing
 
 ANSWER_BYTES = 1 << 20
 
@@ -38,7 +37,9 @@ def _subject(house: House, key_id: str) -> tuple[Key, KeyVersion, Endpoint]:
     if key is None:
         raise NotFound("no such key in this gateway yet; try again in a second")
     now_us = house.clock.now_us()
-    versions = [version for version in house.directory.versions(key_id) if leasable(key, version, now_us)]
+    versions = [
+        version for version in house.directory.versions(key_id) if leasable(state_at(key, version, now_us))
+    ]
     endpoint = house.directory.endpoint(key.endpoint)
     if not versions or endpoint is None:
         raise KeyUnusable("no version of this key may be used now")
@@ -47,14 +48,14 @@ def _subject(house: House, key_id: str) -> tuple[Key, KeyVersion, Endpoint]:
 
 async def _ask(house: House, key: Key, version: KeyVersion, endpoint: Endpoint) -> dict[str, Any]:
     facts = PROVIDERS[key.provider]
-    method, target, headers = facts.probe()
+    method, target, headers = facts.probe
     lease = house.vault.lease(key, version, endpoint, mode=key.mode)
     outgoing = Outgoing(
         origin=parse_origin(endpoint.origins[0]),
         pool=(key.tenant, key.id, version.version),
         method=method,
         target=endpoint.base_path.encode("ascii") + target,
-        headers=credential.put(headers, facts, lease.secret),
+        headers=facts.credential(headers, lease.secret),
         body=b"",
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,
@@ -65,6 +66,16 @@ async def _ask(house: House, key: Key, version: KeyVersion, endpoint: Endpoint) 
     except ProviderError as error:
         return {"usable": None, "status": None, "class": error.code, "detail": error.detail}
     if reply.status < 300:
-        return {"usable": True, "status": reply.status, "class": None, "detail": "the provider accepts the key"}
+        return {
+            "usable": True,
+            "status": reply.status,
+            "class": None,
+            "detail": "the provider accepts the key",
+        }
     found = facts.error_class(reply.status, reply.headers, body)
-    return {"usable": False, "status": reply.status, "class": found.value, "detail": "the provider refused the key"}
+    return {
+        "usable": False,
+        "status": reply.status,
+        "class": found.value,
+        "detail": "the provider refused the key",
+    }

@@ -9,20 +9,17 @@ from __future__ import annotations
 import ipaddress
 from typing import Final
 
+import msgspec
+
 from tokenone.call.house import Attempt, Call, House
 from tokenone.canonical import Canonical
 from tokenone.clock import MINUTE_US
-from tokenone.errors import LedgerUnavailable, TokenOneError
-from tokenone.ledger import Pending
-from tokenone.meter import Cost
+from tokenone.errors import TokenOneError
+from tokenone.meter.rate import Cost
 from tokenone.types import Action, Finding, Usage
 
 MAX_TEXT: Final = 256
 MAX_AGGREGATES: Final = 1024
-USAGE_FIELDS: Final = (
-    "input", "output", "cache_read", "cache_write", "cache_write_1h", "reasoning",
-    "input_audio", "output_audio", "cache_read_audio", "server_tools", "tier",
-)  # fmt: skip
 
 
 def clip(text: str) -> str:
@@ -77,15 +74,11 @@ def intent(call: Call, attempt: Attempt, commitment: str) -> dict[str, Canonical
 
 
 def usage_fields(usage: Usage) -> dict[str, Canonical]:
-    """Returns the reported classes alone."""
-    fields: dict[str, Canonical] = {}
-    for name in USAGE_FIELDS:
-        value = getattr(usage, name)
-        if value is not None:
-            fields[name] = value
-    if usage.estimated:
-        fields["estimated"] = True
-    return fields
+    """Returns the reported classes alone; `estimated` only where it is so."""
+    reported = {name: value for name, value in msgspec.structs.asdict(usage).items() if value is not None}
+    if not reported["estimated"]:
+        del reported["estimated"]
+    return reported
 
 
 def cost_fields(cost: Cost) -> dict[str, Canonical]:
@@ -98,28 +91,9 @@ def cost_fields(cost: Cost) -> dict[str, Canonical]:
             {"name": line.name, "quantity": line.quantity, "rate": line.rate, "nano": line.nano}
             for line in cost.lines
         ]
+    if cost.caveats:
+        fields["caveats"] = list(cost.caveats)
     return fields
-
-
-def append_outcome(house: House, fields: dict[str, Canonical]) -> None:
-    """Appends an outcome with the next commit; keeps it aside while the ledger is unavailable."""
-    try:
-        pending = house.ledger.append("outcome", fields)
-    except LedgerUnavailable:
-        house.unclosed.append(fields)
-        return
-
-    def settled(done: Pending) -> None:
-        if done.failed:
-            house.unclosed.append(fields)
-
-    pending.on_done(settled)
-
-
-def append_unclosed(house: House) -> None:
-    """Writes the outcomes that were kept aside, in order, once the ledger is back."""
-    while house.unclosed and house.ledger.healthy:
-        append_outcome(house, house.unclosed.popleft())
 
 
 def deny(house: House, call: Call, error: TokenOneError) -> None:

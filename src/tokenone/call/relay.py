@@ -11,14 +11,16 @@ import asyncio
 from typing import Final
 
 from tokenone.call.house import Attempt, Call, House
-from tokenone.call.settle import Ending, Settled, close
-from tokenone.detect import StreamInspector, inspect_response
-from tokenone.dispatch import attempts, forward, scrub
-from tokenone.dispatch.decode import Decoder
+from tokenone.call.settle import Ending, Settled, close, why_ended
+from tokenone.detect.inspect import inspect_response
+from tokenone.detect.stream import StreamInspector
+from tokenone.dispatch import attempts, forward
+from tokenone.dispatch.decode import decoded, decoder
+from tokenone.dispatch.scrub import Scrubbed, scrub
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamBroken
 from tokenone.money import usd_text
-from tokenone.types import Action, ErrorClass, Headers
-from tokenone.wire import Incoming
+from tokenone.types import Action, Headers
+from tokenone.wire.client import Incoming
 
 HELD_BYTES: Final = 1 << 20
 
@@ -29,12 +31,12 @@ async def relay(house: House, call: Call, attempt: Attempt, reply: Incoming, *, 
     try:
         if reply.status >= 400:
             return await _error_back(house, call, attempt, reply, ending, last=last)
-        if _is_event_stream(reply):
+        if forward.is_event_stream(reply.headers):
             await _stream_back(house, call, attempt, reply, ending)
         else:
             await _hold_back(house, call, attempt, reply, ending)
     except (asyncio.CancelledError, CallerGone):
-        ending.cause = CallerGone.code if call.exchange.gone else "stopped"
+        ending.cause = why_ended(call)
         raise
     except TokenOneError as error:
         ending.cause = error.code
@@ -47,18 +49,12 @@ async def relay(house: House, call: Call, attempt: Attempt, reply: Incoming, *, 
     return True
 
 
-def _is_event_stream(reply: Incoming) -> bool:
-    return (reply.get(b"content-type") or b"").lower().startswith(b"text/event-stream")
-
-
-def _encoding(reply: Incoming) -> bytes:
-    return (reply.get(b"content-encoding") or b"").strip().lower()
-
-
-def governed(call: Call, attempt: Attempt, reply: Incoming, settled: Settled | None = None) -> Headers:
-    """Returns the provider's headers and ours: which key, how it routed, what it came to where known."""
+def governed(
+    call: Call, attempt: Attempt, reply: Incoming, fields: Headers, settled: Settled | None = None
+) -> Headers:
+    """Returns the provider's `fields` and ours: which key, how it routed, what it came to where known."""
     version = attempt.candidate.version
-    headers = forward.response_headers(reply.headers)
+    headers = forward.response_headers(fields)
     headers += [
         (b"x-tokenone-call", call.id.encode()),
         (b"x-tokenone-key", f"{version.key}/{version.version}".encode()),
@@ -92,46 +88,39 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     body, whole = await _gather(reply, HELD_BYTES)
     if not whole:
         await _stream_raw(call, attempt, reply, body)
-        ending.model = call.model
         return
-    plain = Decoder(_encoding(reply)).whole(body)
-    _meter_held(call, plain, ending)
-    body = _inspect_held(house, call, reply, body, plain, ending)
+    plain = decoded(body, reply.get(b"content-encoding"))
+    if plain:
+        ending.text_bytes = len(plain)
+        ending.model, ending.usage = call.facts.read(plain, call.front.path)
+    cleaned = _inspect_held(house, call, plain, ending)
+    fields = reply.headers
+    if cleaned is not None:
+        body, fields = cleaned, forward.response_headers(reply.headers, decoded=True)
     ending.received = reply.received
     settled = close(house, call, attempt, ending)
-    call.exchange.respond(reply.status, governed(call, attempt, reply, settled), body)
+    call.exchange.respond(reply.status, governed(call, attempt, reply, fields, settled), body)
 
 
-def _meter_held(call: Call, plain: bytes | None, ending: Ending) -> None:
-    if plain is None or not plain:
-        return
-    ending.text_bytes = len(plain)
-    metered = call.facts.read_usage(plain, call.front.path)
-    ending.usage, ending.model = metered.usage, metered.model
-
-
-def _inspect_held(
-    house: House, call: Call, reply: Incoming, body: bytes, plain: bytes | None, ending: Ending
-) -> bytes:
-    """Runs the detectors over a whole reply; returns the bytes to hand back."""
+def _inspect_held(house: House, call: Call, plain: bytes | None, ending: Ending) -> bytes | None:
+    """Runs the detectors over a whole reply; returns other bytes to hand back where something was redacted."""
     assert call.caller is not None
     action = call.caller.tenant.detect.response
-    if action is Action.ALLOW or plain is None:
-        return body
+    if action is Action.ALLOW or not plain:
+        return None
     inspection = inspect_response(plain, house.detectors, action)
     ending.verdict, ending.findings = inspection.verdict, inspection.findings
     if inspection.verdict is Action.BLOCK:
         raise ContentBlocked("found in the reply")
-    if inspection.body is plain:
-        return body
-    reply.headers = [field for field in reply.headers if field[0].lower() != b"content-encoding"]
-    return inspection.body
+    return None if inspection.body is plain else inspection.body
 
 
 async def _stream_raw(call: Call, attempt: Attempt, reply: Incoming, first: bytes) -> None:
     """Passes a long reply through as it comes."""
     exchange = call.exchange
-    exchange.start(reply.status, governed(call, attempt, reply), length=forward.content_length(reply.headers))
+    length = reply.get(b"content-length")
+    fields = governed(call, attempt, reply, reply.headers)
+    exchange.start(reply.status, fields, length=int(length) if length else None)
     if not exchange.write(first):
         await exchange.writable()
     while (chunk := await reply.chunk()) is not None:
@@ -142,42 +131,75 @@ async def _stream_raw(call: Call, attempt: Attempt, reply: Incoming, first: byte
 
 async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incoming, ending: Ending) -> None:
     """Streams events back: metered on a decoded copy, inspected, the unasked usage chunk withheld."""
-    assert call.caller is not None
-    exchange = call.exchange
-    encoding = _encoding(reply)
-    meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not encoding)
-    decoder = Decoder(encoding) if encoding else None
-    action = call.caller.tenant.detect.response
-    inspector = None
-    if action is not Action.ALLOW:
-        inspector = StreamInspector(house.detectors, action)
-    exchange.start(reply.status, governed(call, attempt, reply))
+    stream = Stream(house, call, reply)
+    call.exchange.start(reply.status, governed(call, attempt, reply, reply.headers))
     try:
         while (chunk := await reply.chunk()) is not None:
             if not attempt.first_us:
                 attempt.first_us = house.clock.now_us()
                 call.mark("first_byte", attempt.first_us)
-            out = meter.feed(chunk if decoder is None else decoder.feed(chunk))
-            if inspector is not None:
-                out = inspector.feed(out)
-                if inspector.blocked:
-                    raise ContentBlocked("found in the reply")
-            out = out if decoder is None else chunk
-            if out and not exchange.write(out):
-                await exchange.writable()
-        out = meter.finish()
-        if inspector is not None:
-            out = inspector.feed(out) + inspector.finish()
-            if inspector.blocked:
-                raise ContentBlocked("found in the reply")
-        if out and decoder is None:
-            exchange.write(out)
-        ending.cause = "complete" if not meter.failed else UpstreamBroken.code
-        exchange.finish()
+            out = stream.feed(chunk)
+            if out and not call.exchange.write(out):
+                await call.exchange.writable()
+        if out := stream.finish():
+            call.exchange.write(out)
+        if stream.meter.failed:
+            ending.cause = UpstreamBroken.code
+        call.exchange.finish()
     finally:
+        stream.tell(ending)
+
+
+class Stream:
+    """One event stream on its way back: the meter, the detectors, and what may be forwarded."""
+
+    __slots__ = ("_decoder", "_inspector", "_raw", "meter")
+
+    def __init__(self, house: House, call: Call, reply: Incoming) -> None:
+        assert call.caller is not None
+        encoding = reply.get(b"content-encoding")
+        self._decoder = None if encoding is None else decoder(encoding)
+        self._raw = encoding is not None
+        """Encoded streams go back as they came: they were not asked for where events may be withheld."""
+        self.meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not self._raw)
+        action = call.caller.tenant.detect.response
+        self._inspector = None
+        if action is not Action.ALLOW:
+            self._inspector = StreamInspector(house.detectors, action)
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Returns what to forward now; raises ContentBlocked where the tenant blocks."""
+        if self._raw:
+            plain = self._decoder.feed(chunk) if self._decoder is not None else b""
+            self._look(self.meter.feed(plain))
+            return chunk
+        return self._look(self.meter.feed(chunk))
+
+    def finish(self) -> bytes:
+        """Returns what was still held when the stream ended."""
+        out = self._look(self.meter.finish())
+        if self._inspector is not None:
+            out += self._inspector.finish()
+            self._stop_if_blocked()
+        return b"" if self._raw else out
+
+    def tell(self, ending: Ending) -> None:
+        """Puts what was metered and found into the attempt's ending."""
+        meter = self.meter
         ending.usage, ending.model, ending.text_bytes = meter.usage, meter.model, meter.text_bytes
-        if inspector is not None:
-            ending.verdict, ending.findings = inspector.verdict, inspector.findings
+        if self._inspector is not None:
+            ending.verdict, ending.findings = self._inspector.verdict, self._inspector.findings
+
+    def _look(self, out: bytes) -> bytes:
+        if self._inspector is None:
+            return out
+        out = self._inspector.feed(out)
+        self._stop_if_blocked()
+        return out
+
+    def _stop_if_blocked(self) -> None:
+        if self._inspector is not None and self._inspector.blocked:
+            raise ContentBlocked("found in the reply")
 
 
 async def _error_back(
@@ -185,35 +207,29 @@ async def _error_back(
 ) -> bool:
     """Hands the provider's refusal back verbatim but for the leased secret; benches a dead key."""
     body, whole = await _gather(reply, HELD_BYTES)
-    plain = Decoder(_encoding(reply)).whole(body)
-    ending.error_class = call.facts.error_class(reply.status, reply.headers, plain or b"")
+    scrubbed = _scrubbed(house, call, attempt, reply, body if whole else b"")
+    found = ending.error_class = call.facts.error_class(reply.status, reply.headers, scrubbed.plain)
     ending.received = reply.received
     version = attempt.candidate.version
-    if ending.error_class is ErrorClass.KEY_DEAD:
+    if attempts.benches_key(found):
         house.health.bench(version.key, version.version, house.clock.now_us())
-        if not last and attempts.may_follow_class(ending.error_class):
-            ending.final = False
-            close(house, call, attempt, ending)
-            return False
-    headers, body = _scrubbed(house, call, attempt, reply, body, plain if whole else None)
+    if not last and attempts.may_try_again(found, answered=False):
+        ending.final = False
+        close(house, call, attempt, ending)
+        return False
     close(house, call, attempt, ending)
-    call.exchange.respond(reply.status, headers, body)
+    call.exchange.respond(reply.status, governed(call, attempt, reply, scrubbed.headers), scrubbed.body)
     return True
 
 
-def _scrubbed(
-    house: House, call: Call, attempt: Attempt, reply: Incoming, body: bytes, plain: bytes | None
-) -> tuple[Headers, bytes]:
+def _scrubbed(house: House, call: Call, attempt: Attempt, reply: Incoming, body: bytes) -> Scrubbed:
+    """Removes the leased secret, unless the endpoint's owner switched that off."""
     assert call.caller is not None
-    headers = governed(call, attempt, reply)
     candidate = attempt.candidate
     if not candidate.endpoint.fidelity.scrub_errors:
-        return headers, body
+        plain = decoded(body, reply.get(b"content-encoding"))
+        return Scrubbed(reply.headers, body, plain or b"", False)
     lease = house.vault.lease(
         candidate.key, candidate.version, candidate.endpoint, mode=call.caller.token.mode
     )
-    headers = scrub.headers(headers, lease.secret)
-    cleaned = scrub.body(plain if plain is not None else body, lease.secret)
-    if plain is None or cleaned == plain:
-        return headers, body if plain is not None else cleaned
-    return [field for field in headers if field[0].lower() != b"content-encoding"], cleaned
+    return scrub(reply.headers, body, lease.secret)

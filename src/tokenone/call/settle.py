@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
 from tokenone.canonical import Canonical
-from tokenone.errors import TokenOneError
-from tokenone.meter import Cost, estimate, fee, price
+from tokenone.errors import CallerGone, ProviderError, TokenOneError
+from tokenone.meter.fee import fee
+from tokenone.meter.rate import Cost, price
+from tokenone.meter.usage import estimate
 from tokenone.types import Action, ErrorClass, Finding, PathClass, Usage
 
 
@@ -35,7 +37,8 @@ class Ending:
     @classmethod
     def failed(cls, error: TokenOneError, *, final: bool) -> Ending:
         """The attempt ended without a reply."""
-        return cls(cause=error.code, error_class=ErrorClass.UPSTREAM, final=final)
+        found = ErrorClass.UPSTREAM if isinstance(error, ProviderError) else None
+        return cls(cause=error.code, error_class=found, final=final)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ def close(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settled
         fields["verdict"] = ending.verdict.value
         fields["rules"] = record.rules(ending.findings)
     _money_fields(fields, ending, settled)
-    record.append_outcome(house, fields)
+    house.ledger.append("outcome", fields)
     house.recent.note(call.id, "outcome", fields)
     return settled
 
@@ -83,23 +86,37 @@ def _money_fields(fields: dict[str, Canonical], ending: Ending, settled: Settled
         fields["fee"] = settled.fee
 
 
+def why_ended(call: Call) -> str:
+    """Returns the cause of a call that was cut from outside: its caller, its key, or the worker's end."""
+    if call.cut:
+        return "key_compromised"
+    return CallerGone.code if call.exchange.gone else "stopped"
+
+
 def settle(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settled:
     """Prices what the attempt used; fills in a marked estimate where the provider could not report."""
     caller = call.caller
-    if caller is None or call.path_class is not PathClass.INFERENCE or not attempt.sent:
+    if caller is None or call.path_class is not PathClass.INFERENCE:
         return Settled(None, None)
-    if ending.usage is None and _was_cut(ending):
-        ending.usage = estimate(None, request_bytes=len(call.body), response_text_bytes=ending.text_bytes)
+    call.dispatched = call.dispatched or attempt.sent
     cost = None
-    if ending.usage is not None or ending.cause == "complete" and (ending.status or 0) < 400:
+    if attempt.sent and _may_cost(ending) and call.facts.bills(call.front.path):
+        if ending.cause != "complete":
+            ending.usage = estimate(ending.usage, request_bytes=len(call.body), reply_bytes=ending.text_bytes)
         cost = price(
-            house.book, provider=call.front.provider.value, model=call.model or ending.model or "",
+            house.book, provider=call.front.provider.value, model=_priced_model(house, call, ending),
             usage=ending.usage, at_us=call.started_us, rates=caller.tenant.rates,
         )  # fmt: skip
-    charged = fee(caller.tenant.fee, cost) if ending.final else None
+    charged = fee(caller.tenant.fee, cost, call.dispatched) if ending.final else None
     return Settled(cost, charged)
 
 
-def _was_cut(ending: Ending) -> bool:
-    """A reply that began, or may have begun, and did not end well: the provider may have billed it."""
-    return ending.cause != "complete" and (ending.status is None or ending.status < 400)
+def _priced_model(house: House, call: Call, ending: Ending) -> str:
+    """The provider's own spelling says what was served; the caller's is used where the book knows only that."""
+    spellings = (ending.model, call.model)
+    return house.book.known(call.front.provider.value, *spellings) or ending.model or call.model or ""
+
+
+def _may_cost(ending: Ending) -> bool:
+    """A provider's refusal costs nothing; everything else may."""
+    return ending.status is None or ending.status < 400

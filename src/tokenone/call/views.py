@@ -40,7 +40,8 @@ def _state(intents: list[Fields], outcomes: dict[Canonical, Fields], denials: li
 
 def _attempt(intent: Fields, outcome: Fields | None) -> dict[str, Any]:
     shown: dict[str, Any] = {
-        name: intent[name] for name in ("attempt", "key", "ver", "provider", "origin", "method", "path", "verdict")
+        name: intent[name]
+        for name in ("attempt", "key", "ver", "provider", "origin", "method", "path", "verdict")
     }
     if "rules" in intent:
         shown["rules"] = intent["rules"]

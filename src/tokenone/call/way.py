@@ -23,21 +23,23 @@ import asyncio
 from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
 from tokenone.call.relay import relay
-from tokenone.call.settle import Ending, close
-from tokenone.detect import inspect_request
-from tokenone.dispatch import attempts, credential, forward
+from tokenone.call.settle import Ending, close, why_ended
+from tokenone.detect.inspect import inspect_request
+from tokenone.dispatch import attempts, forward
+from tokenone.dispatch.rename import rename_model
 from tokenone.errors import (
-    CallerGone,
     ContentBlocked,
+    DialFailed,
     DirectoryStale,
-    GrantMissing,
+    EgressRefused,
     ModelMissing,
+    NoKeyInScope,
     TokenOneError,
+    UnknownPath,
 )
-from tokenone.route.plan import plan
 from tokenone.scope import identify, permit
 from tokenone.types import Action, PathClass, parse_origin
-from tokenone.wire import Incoming, Outgoing
+from tokenone.wire.client import Incoming, Outgoing
 
 
 async def govern(house: House, call: Call) -> None:
@@ -75,20 +77,40 @@ def _identify(house: House, call: Call) -> None:
 
 
 async def _receive(house: House, call: Call) -> None:
-    head = call.exchange.head
     call.body = await call.exchange.body()
-    if call.body:
-        call.peek = call.facts.peek(call.body, head.get(b"content-type") or b"")
-        call.model = call.peek.model
-    if call.model is None and call.facts.needs_model(head.method, call.front.target):
-        raise ModelMissing
+    if call.path_class is PathClass.INFERENCE:
+        _peek(call)
+        if call.model is None and call.front.path not in call.facts.model_optional:
+            raise ModelMissing
+    if call.front.unified:
+        _resolve(house, call)
     call.mark("receive", house.clock.now_us())
+
+
+def _peek(call: Call) -> None:
+    content_type = call.exchange.head.get(b"content-type")
+    call.peek = call.facts.peek(call.body, content_type.decode("latin-1") if content_type else None)
+    call.model = call.peek.model
+
+
+def _resolve(house: House, call: Call) -> None:
+    """Finds out what the unified front's model name means, and puts the provider's own name in its place."""
+    assert call.caller is not None
+    if call.path_class is not PathClass.INFERENCE:
+        raise UnknownPath("the unified front serves inference; use the provider's own path for this")
+    if call.model is None:
+        return
+    endpoints = house.directory.endpoints_for(call.caller.scope.tenant)
+    resolved = house.catalog.resolve(call.model, endpoints)
+    if resolved.model != call.model:
+        call.body = rename_model(call.body, resolved.model)
+        _peek(call)
 
 
 def _permit(house: House, call: Call) -> None:
     assert call.caller is not None
     permit(house.directory, call.caller, call.front.provider, call.model, call.path_class)
-    call.permit = house.limits.acquire(call.caller, house.clock.now_us())
+    call.permit = house.limits.acquire(call.caller, house.clock.monotonic_us())
     call.mark("permit", house.clock.now_us())
 
 
@@ -103,7 +125,7 @@ def _inspect(house: House, call: Call) -> None:
         raise ContentBlocked(f"found: {', '.join(str(rule) for rule in record.rules(inspection.findings))}")
     if inspection.body is not call.body:
         call.body = inspection.body
-        call.peek = call.facts.peek(call.body, call.exchange.head.get(b"content-type") or b"")
+        _peek(call)
     call.mark("inspect", house.clock.now_us())
 
 
@@ -112,10 +134,13 @@ def _plan(house: House, call: Call) -> None:
     now_us = house.clock.now_us()
     caller = call.caller
     candidates = house.directory.candidates(caller.scope, call.front.provider, now_us, caller.token.mode)
-    call.plan = plan(
-        candidates, seed=now_us, max_attempts=attempts.MAX_ATTEMPTS,
-        benched=lambda key, version: house.health.benched(key, version, now_us),
-    )  # fmt: skip
+    if call.front.unified and call.model is not None:
+        candidates = house.catalog.serving(candidates, call.model)
+        if not candidates:
+            raise NoKeyInScope("no key in this scope belongs to an endpoint that serves the model")
+    call.plan = house.planner.plan(
+        candidates, seed=now_us, benched=lambda key, version: house.health.benched(key, version, now_us)
+    )
     call.mark("plan", house.clock.now_us())
 
 
@@ -124,26 +149,30 @@ async def _try_in_order(house: House, call: Call) -> None:
     planned = call.plan.attempts
     for number, candidate in enumerate(planned, 1):
         attempt = call.attempt = Attempt(number, candidate)
-        last = number == len(planned)
-        await _open(house, call, attempt)
+        house.running.enter(candidate.key.id, call)
         try:
-            reply = await _dispatch(house, call, attempt)
+            if await _attempt(house, call, attempt, last=number == len(planned)):
+                return
         except asyncio.CancelledError:
-            _gave_up(house, call, attempt)
+            if not attempt.closed and attempt.opened_us:
+                close(house, call, attempt, Ending(cause=why_ended(call)))
             raise
-        except TokenOneError as error:
-            again = not last and attempts.may_follow(error)
-            close(house, call, attempt, Ending.failed(error, final=not again))
-            if again:
-                continue
-            raise
-        if await relay(house, call, attempt, reply, last=last):
-            return
+        finally:
+            house.running.leave(candidate.key.id, call)
 
 
-def _gave_up(house: House, call: Call, attempt: Attempt) -> None:
-    cause = CallerGone.code if call.exchange.gone else "stopped"
-    close(house, call, attempt, Ending(cause=cause))
+async def _attempt(house: House, call: Call, attempt: Attempt, *, last: bool) -> bool:
+    """Opens, dispatches, relays; False when nothing reached the caller and the next key may be tried."""
+    await _open(house, call, attempt)
+    try:
+        reply = await _dispatch(house, call, attempt)
+    except TokenOneError as error:
+        again = not last and attempts.may_try_again(error, answered=False)
+        close(house, call, attempt, Ending.failed(error, final=not again))
+        if again:
+            return False
+        raise
+    return await relay(house, call, attempt, reply, last=last)
 
 
 async def _open(house: House, call: Call, attempt: Attempt) -> None:
@@ -159,11 +188,7 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
     fields = record.intent(call, attempt, commitment)
     pending = house.ledger.append("intent", fields)
     house.recent.note(call.id, "intent", fields)
-    try:
-        committed = await pending
-    except asyncio.CancelledError:
-        _gave_up(house, call, attempt)
-        raise
+    committed = await pending
     attempt.durable_us = house.clock.now_us()
     call.receipt = committed.receipt()
     call.mark("intent", attempt.durable_us)
@@ -174,9 +199,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     assert call.caller is not None
     candidate, head = attempt.candidate, call.exchange.head
     endpoint = candidate.endpoint
-    lease = house.vault.lease(
-        candidate.key, candidate.version, endpoint, mode=call.caller.token.mode
-    )
+    lease = house.vault.lease(candidate.key, candidate.version, endpoint, mode=call.caller.token.mode)
     headers = forward.request_headers(
         head.headers, clamp=endpoint.fidelity.clamp_encoding, identity=_must_read(call)
     )
@@ -184,8 +207,8 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
         origin=parse_origin(endpoint.origins[0]),
         pool=(call.caller.scope.tenant, candidate.key.id, candidate.version.version),
         method=head.method,
-        target=endpoint.base_path.encode("ascii") + forward.target(call.front.target),
-        headers=credential.put(headers, call.facts, lease.secret),
+        target=endpoint.base_path.encode("ascii") + forward.request_target(call.front.target),
+        headers=call.facts.credential(headers, lease.secret),
         body=call.body,
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,
@@ -193,8 +216,8 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     attempt.sent = True
     try:
         reply = await house.client.send(outgoing)
-    except TokenOneError as error:
-        attempt.sent = not attempts.nothing_sent(error)
+    except (DialFailed, EgressRefused):
+        attempt.sent = False
         raise
     attempt.head_us = house.clock.now_us()
     call.mark("head", attempt.head_us)
@@ -205,6 +228,3 @@ def _must_read(call: Call) -> bool:
     """Says whether the reply must come uncompressed: a usage chunk is withheld or content may be changed."""
     assert call.caller is not None
     return call.spliced or call.caller.tenant.detect.response in (Action.REDACT, Action.BLOCK)
-
-
-__all__ = ["GrantMissing", "PathClass", "govern"]

@@ -18,8 +18,8 @@ from tokenone.canonical import b64, unb64
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import CallerError
 from tokenone.rows import Endpoint, Key
-from tokenone.scope import token
-from tokenone.vault import SealContext
+from tokenone.scope import mint
+from tokenone.vault.seal import SealContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,13 @@ class Ops:
         context = _row(request, "context", SealContext)
         await self.house.ledger.append(
             "key",
-            {"act": "take-in", "tenant": key.tenant, "key": key.id, "endpoint": endpoint.id, "ver": request["version"]},
+            {
+                "act": "take-in",
+                "tenant": key.tenant,
+                "key": key.id,
+                "endpoint": endpoint.id,
+                "ver": request["version"],
+            },
         )
         taken = self.house.vault.take_in(
             unb64(_text(request, "sealed")), context, key=key, version=int(request["version"]),
@@ -80,7 +86,7 @@ class Ops:
     async def mint(self, request: dict[str, Any]) -> dict[str, Any]:
         """Mints a caller token; its text is in this reply alone."""
         mode = "dev" if request.get("mode") == "dev" else "live"
-        minted = token.mint(self.house.pepper, mode)
+        minted = mint(self.house.pepper, mode)
         return {"id": minted.id, "text": minted.text, "digest": b64(minted.digest)}
 
     async def call(self, request: dict[str, Any]) -> dict[str, Any]:

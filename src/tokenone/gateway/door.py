@@ -26,7 +26,7 @@ from tokenone.errors import (
 from tokenone.gateway import refusal, routes
 from tokenone.gateway.pages import Pages
 from tokenone.types import Dialect, PathClass, new_id
-from tokenone.wire import Exchange
+from tokenone.wire.exchange import Exchange
 
 Page = Callable[[Exchange], Awaitable[None]]
 LOG: Final = structlog.get_logger("gateway")
@@ -56,8 +56,9 @@ class Door:
         except TokenOneError as error:
             self._refuse(exchange, call, dialect, error)
         except asyncio.CancelledError:
-            if not exchange.gone:
+            if not exchange.gone and not (call is not None and call.cut):
                 raise
+            exchange.abort()
         except Exception as error:  # noqa: BLE001  the door: a defect ends this call, not the worker
             LOG.error("defect", kind=type(error).__name__, call=call.id if call else None)
             self._refuse(exchange, call, dialect, TokenOneError())
@@ -78,9 +79,7 @@ class Door:
             started_us=self.house.clock.now_us(),
         )
 
-    def _refuse(
-        self, exchange: Exchange, call: Call | None, dialect: Dialect, error: TokenOneError
-    ) -> None:
+    def _refuse(self, exchange: Exchange, call: Call | None, dialect: Dialect, error: TokenOneError) -> None:
         error = self._recorded(exchange, call, error)
         if isinstance(error, CallerGone) or exchange.gone:
             exchange.abort()
@@ -102,4 +101,3 @@ class Door:
         except LedgerUnavailable as unavailable:
             return unavailable
         return error
-

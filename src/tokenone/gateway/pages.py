@@ -18,10 +18,11 @@ from tokenone.canonical import Canonical
 from tokenone.errors import MethodNotAllowed, NotFound
 from tokenone.gateway import routes
 from tokenone.gateway.refusal import JSON
-from tokenone.gateway.unified import listed_models
+from tokenone.gateway.unified import listed_models, usable_keys
+from tokenone.route.catalog import Listed
 from tokenone.scope import Caller, identify
 from tokenone.types import Provider
-from tokenone.wire import Exchange
+from tokenone.wire.exchange import Exchange
 
 Page = Callable[[Exchange], Awaitable[None]]
 Entries = list[tuple[str, dict[str, Canonical]]]
@@ -79,7 +80,7 @@ class Pages:
         """Who the gateway takes the caller for, and which providers its scope may use."""
         caller = self._caller(exchange)
         scope, token = caller.scope, caller.token
-        providers = [provider.value for provider in Provider if self._usable(caller, provider)]
+        providers = [provider.value for provider in Provider if usable_keys(self.house, caller, provider)]
         body: dict[str, Any] = {
             "tenant": {"id": scope.tenant, "name": caller.tenant.name},
             "project": {"id": scope.project, "name": caller.project.name},
@@ -93,15 +94,17 @@ class Pages:
 
     async def models(self, exchange: Exchange) -> None:
         """The models that the unified front would dispatch for this caller, exactly those."""
-        items = [_model(name, provider) for name, provider in listed_models(self.house, self._caller(exchange))]
+        items = [
+            _model(name, provider) for name, provider in listed_models(self.house, self._caller(exchange))
+        ]
         _json(exchange, 200, {"object": "list", "data": items})
 
     async def model(self, exchange: Exchange) -> None:
         """One model of that list."""
         wanted = routes.split_target(exchange.head.target)[0].removeprefix(b"/v1/models/").decode("ascii")
-        for name, provider in listed_models(self.house, self._caller(exchange)):
-            if name == wanted:
-                _json(exchange, 200, _model(name, provider))
+        for line in listed_models(self.house, self._caller(exchange)):
+            if line.id == wanted:
+                _json(exchange, 200, _model(line))
                 return
         raise NotFound("no such model in this scope")
 
@@ -124,13 +127,9 @@ class Pages:
             peer=exchange.peer, now_us=self.house.clock.now_us(),
         )  # fmt: skip
 
-    def _usable(self, caller: Caller, provider: Provider) -> bool:
-        now_us = self.house.clock.now_us()
-        return self.house.directory.has_usable(caller.scope, provider, now_us, caller.token.mode)
 
-
-def _model(name: str, provider: Provider) -> dict[str, object]:
-    return {"id": name, "object": "model", "created": 0, "owned_by": provider.value}
+def _model(line: Listed) -> dict[str, object]:
+    return {"id": line.id, "object": "model", "created": 0, "owned_by": line.provider.value}
 
 
 def _json(exchange: Exchange, status: int, body: object) -> None:

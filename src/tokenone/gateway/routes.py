@@ -31,18 +31,9 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
-def traverses(path: bytes) -> bool:
-    """Says whether a path has dot segments, in any escaping; those are never forwarded."""
-    lowered = path.lower().replace(b"%2e", b".").replace(b"%5c", b"\\").replace(b"%2f", b"/")
-    lowered = lowered.replace(b"\\", b"/")
-    return any(segment in (b".", b"..") for segment in lowered.split(b"/")) or b"//" in lowered
-
-
 def front_of(target: bytes) -> Front:
     """Returns the front that a target names; raises UnknownPath for what is not served."""
     path, query = split_target(target)
-    if traverses(path):
-        raise UnknownPath("a path with dot segments or empty segments is not served")
     first, _, rest = path[1:].partition(b"/")
     if first == b"v1":
         alias, _, below = rest.partition(b"/")
@@ -64,6 +55,11 @@ def health_alias(path: bytes) -> Provider | None:
     if len(parts) == 4 and parts[1] == b"v1" and parts[3] == b"health" and parts[2] in ALIASES:
         return ALIASES[parts[2]][0]
     return None
+
+
+def dialect_hint(path: bytes) -> Dialect:
+    """Returns the dialect to answer in before the front is known."""
+    return Dialect.ANTHROPIC if b"anthropic" in path[:20] else _dialect_of(path)
 
 
 def _native(place: tuple[Provider, Dialect], path: bytes, query: bytes) -> Front:

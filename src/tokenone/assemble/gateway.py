@@ -1,0 +1,285 @@
+"""A gateway worker: wires the duties of the data plane, keeps them fresh, drains when told to.
+
+Law: it listens only when roots, directory and ledger are ready; it ends itself when the ledger is dead (the
+supervisor starts another). It reads no environment and answers no management request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import resource
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import uvloop
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from tokenone.assemble.files import LEDGER_DIRECTORY, PRICE_BOOK, RUN_DIRECTORY, read_auditor
+from tokenone.assemble.roots import open_keys, open_roots
+from tokenone.assemble.spec import GatewaySpec, Inherited, receive
+from tokenone.call.house import House
+from tokenone.call.record import Aggregates
+from tokenone.clock import AnchoredClock
+from tokenone.control.client import ControlClient
+from tokenone.control.ops import Ops
+from tokenone.control.server import ControlServer
+from tokenone.detect.secrets import SecretsDetector
+from tokenone.errors import LedgerUnavailable, OperatorError, SlotTaken, StoreUnavailable, TokenOneError
+from tokenone.gateway.door import Door
+from tokenone.gateway.pages import Entries, Pages
+from tokenone.ledger.writer import Ledger, LedgerKeys, LedgerLimits
+from tokenone.meter.rate import PriceBook
+from tokenone.route.catalog import Catalog
+from tokenone.route.health import Health
+from tokenone.route.plan import Planner
+from tokenone.rows import Key, KeyVersion
+from tokenone.scope import Directory, Limits, Touched
+from tokenone.store import Index, Store
+from tokenone.types import KeyState, Provider
+from tokenone.vault.life import leasable, state_at
+from tokenone.vault.vault import Vault
+from tokenone.vault.working import WorkingKeys
+from tokenone.wire.client import Client, ClientLimits, Timeouts
+from tokenone.wire.edge import Edge
+from tokenone.wire.egress import EgressRules
+from tokenone.wire.limits import EdgeLimits
+from tokenone.wire.tls import server_context
+
+LEDGER_DEAD: Final = 70
+REFRESH_SECONDS: Final = 0.5
+_CALL_SLOT: Final = re.compile(r"call(\d{1,4})_")
+
+
+@dataclass(slots=True)
+class Worker:
+    """One worker's parts and its background work."""
+
+    spec: GatewaySpec
+    store: Store
+    index: Index
+    house: House
+    aggregates: Aggregates
+    edge: Edge
+    control: ControlServer
+
+    async def run(self, inherited: Inherited) -> int:
+        """Serves until told to stop or until the ledger is dead; returns the exit code."""
+        assert inherited.listener is not None
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        work = [asyncio.create_task(self._refresh()), asyncio.create_task(self._tick())]
+        await self.control.start()
+        await self.edge.start(inherited.listener)
+        inherited.say_ready()
+        stopping = asyncio.create_task(stop.wait())
+        dead = asyncio.create_task(self.house.ledger.fatal.wait())
+        await asyncio.wait({stopping, dead}, return_when=asyncio.FIRST_COMPLETED)
+        if dead.done():
+            _say("the ledger is dead: fdatasync failed; nothing was dispatched since")
+            os._exit(LEDGER_DEAD)  # nothing may run on: what is in memory was never durable
+        await self._drain(work)
+        return 0
+
+    async def _drain(self, work: list[asyncio.Task[None]]) -> None:
+        await self.control.close()
+        await self.edge.drain(self.spec.drain_seconds)
+        for task in work:
+            task.cancel()
+        with contextlib.suppress(LedgerUnavailable):
+            self.aggregates.flush(self.house, before_us=sys.maxsize)
+        await self.house.ledger.close()
+        await self.house.client.close()
+        await self.store.close()
+        await self.index.close()
+
+    # ── kept fresh ─────────────────────────────────────────────────────────────────────────────────────
+    async def _refresh(self) -> None:
+        """Follows the database by delta; while it is away the directory ages and calls go on until its bound."""
+        directory = self.house.directory
+        while True:
+            try:
+                await self.store.changed(REFRESH_SECONDS)
+                delta = await self.store.delta(directory.revision)
+            except StoreUnavailable:
+                await asyncio.sleep(REFRESH_SECONDS)
+                continue
+            self.house.clock.anchor(delta.database_us)
+            self._react(directory.apply(delta))
+
+    def _react(self, touched: Touched) -> None:
+        """Drops what was derived from rows that changed, and cuts the calls of compromised keys."""
+        house = self.house
+        for key_id in touched.keys:
+            house.vault.forget(key_id)
+            key = house.directory.key(key_id)
+            if key is None or key.state is KeyState.COMPROMISED:
+                house.running.cut(key_id)
+                house.client.retire_key(key_id)
+
+    async def _tick(self) -> None:
+        """Once a second: what is due by time."""
+        while True:
+            await asyncio.sleep(1)
+            self.house.vault.lapse()
+            with contextlib.suppress(LedgerUnavailable):
+                self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Finds calls that this worker did not serve."""
+
+    slot: int
+    siblings: ControlClient
+    index: Index
+
+    async def find(self, call: str) -> Entries:
+        """Asks the worker that served the call, then the index; empty where nobody knows it."""
+        named = _CALL_SLOT.match(call)
+        slot = int(named.group(1)) if named else self.slot
+        if slot != self.slot and slot in self.siblings.slots():
+            with contextlib.suppress(TokenOneError):
+                told = await self.siblings.ask("call", slot=slot, call=call)
+                if told["entries"]:
+                    return [(kind, fields) for kind, fields in told["entries"]]
+        with contextlib.suppress(StoreUnavailable):
+            return await self.index.told(call)
+        return []
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What a worker tells people about itself."""
+
+    spec: GatewaySpec
+    house: House
+    edge: Edge
+
+    def tell(self) -> dict[str, Any]:
+        """Returns the worker's state: nothing secret, no content."""
+        house, stats = self.house, self.edge.stats
+        return {
+            "slot": house.slot,
+            "pid": os.getpid(),
+            "revision": house.directory.revision,
+            "ledger": "ok" if house.ledger.healthy else LedgerUnavailable.code,
+            "connections": stats.connections,
+            "requests": stats.requests,
+            "served": stats.served,
+            "roots": {name: uri.partition(":")[0] for name, uri in self.spec.roots.items()},
+            "price_book": house.book.version,
+            "sealing_key": house.vault.sealing_key().fingerprint,
+        }
+
+
+async def build(spec: GatewaySpec) -> Worker:
+    """Opens everything a worker needs; raises OperatorError and says what is wrong."""
+    directory_path = Path(spec.directory)
+    clock = AnchoredClock()
+    roots = open_roots(spec.roots, directory_path, spec.passphrase, profile=spec.profile)
+    keys = open_keys(roots, directory_path)
+    store = await Store.open(spec.database_url, clock)
+    index = await Index.open(spec.index_url, clock)
+    directory = Directory(_leasable, clock)
+    first = await store.delta(0)
+    clock.anchor(first.database_us)
+    directory.apply(first)
+    slot, ledger = _open_ledger(spec, keys, clock)
+    await ledger.start()
+    book = PriceBook.load((directory_path / PRICE_BOOK).read_bytes())
+    house = House(
+        directory=directory,
+        vault=Vault(roots["vault"], keys.sealing, directory.kek, clock),
+        ledger=ledger,
+        client=Client(EgressRules(spec.egress_allow), ClientLimits()),
+        detectors=(SecretsDetector(),),
+        book=book,
+        limits=Limits(spec.workers),
+        health=Health(),
+        catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}),
+        planner=Planner(),
+        clock=clock,
+        pepper=keys.pepper,
+        timeouts=Timeouts(
+            connect=spec.connect_seconds, first_byte=spec.first_byte_seconds, idle=spec.idle_seconds
+        ),
+        slot=slot,
+    )
+    return _wire(spec, store, index, house)
+
+
+def _wire(spec: GatewaySpec, store: Store, index: Index, house: House) -> Worker:
+    """Puts the doors in front of the house."""
+    run = Path(spec.directory) / RUN_DIRECTORY
+    siblings = ControlClient(run)
+    aggregates = Aggregates()
+
+    def unready() -> str | None:
+        return None if house.ledger.healthy else LedgerUnavailable.code
+
+    def refused(reason: str, peer: str) -> None:
+        aggregates.count(reason, peer, house.clock.now_us())
+
+    pages = Pages(house, Elsewhere(house.slot, siblings, index).find, unready)
+    door = Door(house, pages, aggregates)
+    edge = Edge(door.serve, EdgeLimits(body_bytes=spec.body_bytes), tls=_tls(spec), on_refused=refused)
+    ops = Ops(house, Status(spec, house, edge).tell)
+    socket_path = run / f"gateway-{house.slot}.sock"
+    control = ControlServer(socket_path, ops.by_name(), allowed_uids=frozenset(spec.control_uids))
+    return Worker(spec, store, index, house, aggregates, edge, control)
+
+
+def _leasable(key: Key, version: KeyVersion, now_us: int) -> bool:
+    return leasable(state_at(key, version, now_us))
+
+
+def _open_ledger(spec: GatewaySpec, keys: WorkingKeys, clock: AnchoredClock) -> tuple[int, Ledger]:
+    """Takes the first free slot."""
+    directory = Path(spec.directory)
+    auditor = X25519PublicKey.from_public_bytes(read_auditor(directory))
+    ledger_keys = LedgerKeys(keys.signing, auditor, spec.ledger_origin)
+    limits = LedgerLimits(segment_bytes=spec.segment_bytes)
+    for slot in spec.slots:
+        try:
+            return slot, Ledger.open(directory / LEDGER_DIRECTORY, slot, ledger_keys, clock, limits)
+        except SlotTaken:
+            continue
+    raise OperatorError("every ledger slot is taken: is another supervisor running on this directory?")
+
+
+def _tls(spec: GatewaySpec) -> Any:
+    if spec.tls_cert is None or spec.tls_key is None:
+        return None
+    return server_context(spec.tls_cert, spec.tls_key, spec.client_ca)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"gateway: {line}\n")
+    sys.stderr.flush()
+
+
+async def _run() -> int:
+    spec, inherited = receive(GatewaySpec)
+    worker = await build(spec)
+    return await worker.run(inherited)
+
+
+def main() -> None:
+    """Runs a worker; a refusal to start is one line that says which thing is wrong."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        sys.exit(uvloop.run(_run()))
+    except TokenOneError as error:
+        _say(f"refuses to start: {error.code}: {error.detail}")
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,202 @@
+"""`tokenone init`: makes roots, working keys, the auditor's key, the databases and the first person.
+
+Law: nothing that exists is overwritten; what is missing is made, so that an init that was cut off can be run
+again. Secrets are written 0600 and never printed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from tokenone.assemble.files import (
+    AUDITOR_PRIVATE,
+    AUDITOR_PUBLIC,
+    LEDGER_DIRECTORY,
+    PRICE_BOOK,
+    read_auditor,
+)
+from tokenone.assemble.roots import KEYS_DIRECTORY, absolute, open_keys, open_roots
+from tokenone.assemble.spec import database_url
+from tokenone.audit import Act
+from tokenone.canonical import b64
+from tokenone.clock import AnchoredClock
+from tokenone.config import CONFIG_NAME, Settings, load
+from tokenone.dispatch.providers import PROVIDERS
+from tokenone.errors import Conflict, TokenOneError
+from tokenone.ledger.facts import Facts, keep_facts
+from tokenone.meter.book import compile_book
+from tokenone.rows import Endpoint
+from tokenone.secret import Secret, reveal
+from tokenone.store import Index, Store
+from tokenone.vault.keks import create_local_root
+from tokenone.vault.private_file import create_private
+from tokenone.vault.root import PURPOSES
+from tokenone.vault.working import create_working_keys
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class FirstPerson:
+    """The name and password of the first owner."""
+
+    name: str
+    password: Secret
+
+
+CONFIG_TEXT: Final = """\
+# TokenOne BYOK. Every value can be overridden by an environment variable, e.g. TOKENONE_GATEWAY__WORKERS=4.
+# profile = "production"   # refuses local: roots
+
+[gateway]
+# listen = "127.0.0.1:8484"     # plain HTTP is served on loopback only; elsewhere give tls_cert and tls_key
+# workers = 1
+# tls_cert = "/path/server.crt"
+# tls_key = "/path/server.key"
+
+[console]
+# listen = "127.0.0.1:8485"
+
+[database]
+# url = "sqlite:///management.db"                 # or postgresql://user@host/tokenone
+# index_url = "sqlite:///index.db"
+
+[roots]
+# passphrase_file = "/path/passphrase"            # where the root files are under a passphrase
+
+[egress]
+# allow = ["10.1.2.0/24", "http://127.0.0.1:8000"] # models on premises: CIDR blocks or exact origins
+
+[ledger]
+origin = "{origin}"
+"""
+
+
+def make_directory(directory: Path) -> None:
+    """Makes the data directory and its configuration file."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = directory / CONFIG_NAME
+    if not file.exists():
+        file.write_text(CONFIG_TEXT.format(origin=f"tokenone.local/{secrets.token_hex(6)}"), encoding="utf-8")
+
+
+def passphrase_of(settings: Settings) -> str | None:
+    """Returns the roots' passphrase from the configuration or the file that it names."""
+    if settings.roots.passphrase is not None:
+        return settings.roots.passphrase.get_secret_value()
+    if settings.roots.passphrase_file is not None:
+        return settings.roots.passphrase_file.read_text(encoding="utf-8").strip()
+    return None
+
+
+async def install(directory: Path, person: FirstPerson, say: Say) -> None:
+    """Makes an installation in `directory`, saying each step; raises Conflict if a person is there already."""
+    make_directory(directory)
+    settings = load(directory)
+    _make_keys(directory, settings, say)
+    (directory / PRICE_BOOK).write_bytes(compile_book())
+    say("compiled the price book")
+    await _make_databases(directory, settings, person, say)
+
+
+def _make_keys(directory: Path, settings: Settings, say: Say) -> None:
+    passphrase = passphrase_of(settings)
+    secret = Secret(passphrase.encode()) if passphrase else None
+    uris = settings.roots.model_dump(include=set(PURPOSES))
+    for purpose in PURPOSES:
+        path = Path(absolute(uris[purpose], directory).removeprefix("local:"))
+        if uris[purpose].startswith("local:") and not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            create_local_root(path, purpose, secret)
+            say(f"made the root `{purpose}` (root=local, {path.name})")
+    roots = open_roots(uris, directory, passphrase, profile=settings.profile)
+    create_working_keys(roots, directory / KEYS_DIRECTORY)
+    keys = open_keys(roots, directory)
+    public = _make_auditor_key(directory, say)
+    ledger = directory / LEDGER_DIRECTORY
+    ledger.mkdir(mode=0o700, exist_ok=True)
+    keep_facts(ledger, Facts(settings.ledger.origin, keys.signing.public_key().public_bytes_raw(), public))
+
+
+def _make_auditor_key(directory: Path, say: Say) -> bytes:
+    private_path = directory / AUDITOR_PRIVATE
+    public_path = directory / AUDITOR_PUBLIC
+    if not public_path.exists():
+        private = X25519PrivateKey.generate()
+        create_private(private_path, b64(private.private_bytes_raw()).encode() + b"\n")
+        public_path.write_text(b64(private.public_key().public_bytes_raw()) + "\n", encoding="ascii")
+        say(f"made the auditor's key: move {private_path.name} to a place that this machine cannot reach")
+    return read_auditor(directory)
+
+
+async def _make_databases(directory: Path, settings: Settings, person: FirstPerson, say: Say) -> None:
+    clock = AnchoredClock()
+    store = await Store.open(database_url(settings.database.url, directory), clock)
+    index = await Index.open(database_url(settings.database.index_url, directory), clock)
+    act = Act(actor="job:init", actor_name="init", action="install", source="local")
+    try:
+        await store.migrate()
+        await index.migrate()
+        say("made the databases")
+        await _make_presets(store, act)
+        await store.people.add(act, person.name, reveal(person.password).decode(), role="owner")
+        say(f"made the owner `{person.name}`")
+    finally:
+        await index.close()
+        await store.close()
+
+
+async def _make_presets(store: Store, act: Act) -> None:
+    """Adds the providers' public endpoints."""
+    for provider, facts in PROVIDERS.items():
+        preset = Endpoint(
+            id=f"ep_{provider.value}", tenant=None, provider=provider, name=provider.value,
+            origins=(facts.default_origin,), base_path="",
+        )  # fmt: skip
+        try:
+            await store.keys.add_endpoint(act, preset)
+        except Conflict:
+            continue
+
+
+def generated_password() -> str:
+    """Returns a password for whoever did not choose one; shown once."""
+    return secrets.token_urlsafe(15)
+
+
+def main() -> None:
+    """`python -m tokenone.assemble.install --dir DIR --admin NAME [--password-stdin]`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--admin", default="admin")
+    parser.add_argument("--password-stdin", action="store_true")
+    chosen = parser.parse_args()
+    if chosen.password_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        password = getpass.getpass("Password for the owner (10 characters or more): ")
+    person = FirstPerson(chosen.admin, Secret(password.encode()))
+    try:
+        asyncio.run(install(chosen.dir, person, say))
+    except TokenOneError as error:
+        sys.exit(f"tokenone init: {error.detail}")
+    say(f"ready: start it with `tokenone serve --dir {chosen.dir}`")
+
+
+def say(line: str) -> None:
+    """Tells people what was done."""
+    sys.stderr.write(line + "\n")
+
+
+if __name__ == "__main__":
+    main()

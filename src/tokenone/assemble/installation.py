@@ -1,0 +1,194 @@
+"""`tokenone serve`: everything of one installation under one supervisor.
+
+Law: roots are opened here once, so that a wrong one refuses the start before anything listens; gateways open
+them again for themselves, the console gets the derived session key and nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from tokenone.assemble.install import FirstPerson, generated_password, install, passphrase_of
+from tokenone.assemble.roots import open_keys, open_roots
+from tokenone.assemble.spec import ConsoleSpec, GatewaySpec, JobsSpec, database_url
+from tokenone.config import CONFIG_NAME, Settings, environment_for_children, load
+from tokenone.errors import ConfigRefused, TokenOneError
+from tokenone.secret import Secret
+from tokenone.supervise import Role, Supervisor, listen
+from tokenone.types import is_loopback
+from tokenone.vault.root import PURPOSES
+
+Say = Callable[[str], None]
+SPARE_SLOTS: Final = 2
+"""A successor needs a slot of its own while the old worker drains in its."""
+
+
+async def serve(directory: Path, settings: Settings, say: Say) -> None:
+    """Starts gateways, console and jobs; returns after SIGTERM or SIGINT, when all have drained."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    roles = _roles(directory, settings)
+    supervisor = Supervisor(
+        environment=environment_for_children(), say=say, drain_seconds=settings.gateway.drain_seconds
+    )
+    stop, reload = _signals()
+    try:
+        await asyncio.gather(*(supervisor.start(role) for role in roles))
+        say(f"gateway  {_url(settings.gateway.listen, settings.gateway.tls_cert)}")
+        say(f"console  {_url(settings.console.listen, settings.console.tls_cert)}/tokenone/byok")
+        say(f"ready    {settings.gateway.workers} worker{'s' if settings.gateway.workers > 1 else ''}")
+        await _until_stopped(supervisor, roles, stop, reload)
+    finally:
+        say("stopping: streams may end first")
+        await supervisor.stop()
+
+
+async def _until_stopped(
+    supervisor: Supervisor, roles: list[Role], stop: asyncio.Event, reload: asyncio.Event
+) -> None:
+    stopping = asyncio.create_task(stop.wait())
+    while not stop.is_set():
+        reloading = asyncio.create_task(reload.wait())
+        await asyncio.wait({stopping, reloading}, return_when=asyncio.FIRST_COMPLETED)
+        reloading.cancel()
+        if reload.is_set() and not stop.is_set():
+            reload.clear()
+            for role in roles:
+                if role.name.startswith("gateway"):
+                    await supervisor.replace(role)
+
+
+def _signals() -> tuple[asyncio.Event, asyncio.Event]:
+    stop, reload = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
+    return stop, reload
+
+
+def _url(listening: str, certificate: Path | None) -> str:
+    return f"{'https' if certificate else 'http'}://{listening}"
+
+
+def _roles(directory: Path, settings: Settings) -> list[Role]:
+    _check_listeners(settings)
+    uris = settings.roots.model_dump(include=set(PURPOSES))
+    passphrase = passphrase_of(settings)
+    keys = open_keys(open_roots(uris, directory, passphrase, profile=settings.profile), directory)
+    gateway = msgspec.msgpack.encode(_gateway_spec(directory, settings, uris, passphrase))
+    console = msgspec.msgpack.encode(_console_spec(directory, settings, keys.session))
+    jobs = msgspec.msgpack.encode(_jobs_spec(directory, settings))
+    shared = listen(settings.gateway.listen)
+    workers = [
+        Role(f"gateway {number}", "tokenone.assemble.gateway", gateway, shared)
+        for number in range(settings.gateway.workers)
+    ]
+    return [
+        *workers,
+        Role("console", "tokenone.assemble.console", console, listen(settings.console.listen)),
+        Role("jobs", "tokenone.assemble.jobs", jobs),
+    ]
+
+
+def _check_listeners(settings: Settings) -> None:
+    """Plain HTTP on loopback only."""
+    for name, section in (("gateway", settings.gateway), ("console", settings.console)):
+        host = section.listen.rpartition(":")[0].strip("[]")
+        if section.tls_cert is None and not is_loopback(host):
+            raise ConfigRefused(f"{name}.listen is not loopback: set {name}.tls_cert and {name}.tls_key")
+
+
+def _gateway_spec(
+    directory: Path, settings: Settings, uris: dict[str, str], passphrase: str | None
+) -> GatewaySpec:
+    section = settings.gateway
+    return GatewaySpec(
+        directory=str(directory),
+        slots=tuple(range(section.workers + SPARE_SLOTS)),
+        workers=section.workers,
+        database_url=database_url(settings.database.url, directory),
+        index_url=database_url(settings.database.index_url, directory),
+        roots=uris,
+        passphrase=passphrase,
+        profile=settings.profile,
+        egress_allow=tuple(settings.egress.allow),
+        ledger_origin=settings.ledger.origin,
+        segment_bytes=settings.ledger.segment_mib << 20,
+        body_bytes=section.body_mib << 20,
+        drain_seconds=section.drain_seconds,
+        connect_seconds=section.connect_seconds,
+        first_byte_seconds=section.first_byte_seconds,
+        idle_seconds=section.idle_seconds,
+        tls_cert=_text(section.tls_cert),
+        tls_key=_text(section.tls_key),
+        client_ca=_text(section.client_ca),
+    )
+
+
+def _console_spec(directory: Path, settings: Settings, session_key: bytes) -> ConsoleSpec:
+    return ConsoleSpec(
+        directory=str(directory),
+        database_url=database_url(settings.database.url, directory),
+        index_url=database_url(settings.database.index_url, directory),
+        session_key=session_key,
+        allow_plaintext_intake=settings.console.allow_plaintext_intake,
+        egress_allow=tuple(settings.egress.allow),
+        tls_cert=_text(settings.console.tls_cert),
+        tls_key=_text(settings.console.tls_key),
+    )
+
+
+def _jobs_spec(directory: Path, settings: Settings) -> JobsSpec:
+    return JobsSpec(
+        directory=str(directory),
+        database_url=database_url(settings.database.url, directory),
+        index_url=database_url(settings.database.index_url, directory),
+    )
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def main() -> None:
+    """`python -m tokenone.assemble.installation --dir DIR [--init] [--workers N]`."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--dir", type=Path, required=True)
+    parser.add_argument("--init", action="store_true")
+    parser.add_argument("--workers", type=int)
+    chosen = parser.parse_args()
+    try:
+        if not (chosen.dir / CONFIG_NAME).exists():
+            _make_first(chosen.dir, allowed=chosen.init)
+        settings = load(chosen.dir)
+        if chosen.workers is not None:
+            settings.gateway.workers = chosen.workers
+        asyncio.run(serve(chosen.dir, settings, _say))
+    except TokenOneError as error:
+        sys.exit(f"tokenone serve refuses to start: {error.detail}")
+
+
+def _make_first(directory: Path, *, allowed: bool) -> None:
+    if not allowed:
+        raise ConfigRefused(f"there is no installation in {directory}; make one with `tokenone init`")
+    password = generated_password()
+    asyncio.run(install(directory, FirstPerson("admin", Secret(password.encode())), _say))
+    _say(f"owner `admin`, password shown once: {password}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
