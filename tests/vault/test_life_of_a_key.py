@@ -152,8 +152,8 @@ def test_a_leasable_version_is_so_by_both_rows_and_all_deadlines(rows: tuple[Key
 class KeyLife(RuleBasedStateMachine):
     """Drives versions through events and time, and leases each of them after every step.
 
-    The machine keeps its own account, in other words than the code: a version serves iff it was activated,
-    was not ended, its overlap (if any) is not over, and its key is neither suspended, compromised nor expired.
+    The machine keeps its own account, in other words than the code: a version serves iff it was activated
+    and not ended, its overlap (if any) is not over, and its key is neither suspended, compromised nor expired.
     """
 
     versions = Bundle("versions")

@@ -25,8 +25,6 @@ FRESH_US: Final = 5 * MINUTE_US
 GRACE_US: Final = 5 * MINUTE_US
 MOST_KEKS: Final = 10_000
 
-_Name: TypeAlias = tuple[str, int, bytes]
-
 
 class Keyring:
     """Gives opened KEKs by tenant and version."""
@@ -35,7 +33,7 @@ class Keyring:
         self._root = root
         self._rows = rows
         self._clock = clock
-        self._open: Recent[_Name, tuple[int, Kek]] = Recent(
+        self._open: Recent[TenantKek, tuple[int, Kek]] = Recent(
             MOST_KEKS, FRESH_US + GRACE_US, clock.monotonic_us
         )
 
@@ -50,8 +48,7 @@ class Keyring:
         row = self._rows(tenant, version)
         if row is None or (row.tenant, row.version) != (tenant, version):
             raise Unopenable
-        name = (tenant, version, row.wrapped)
-        held = self._open.get(name)
+        held = self._open.get(row)
         now = self._clock.monotonic_us()
         if held is not None and held[0] > now:
             return held[1]
@@ -62,9 +59,9 @@ class Keyring:
                 raise
             return held[1]
         except (Unopenable, RootRefused):
-            self._open.drop(name)
+            self._open.drop(row)
             raise
-        self._open.put(name, (now + FRESH_US, kek))
+        self._open.put(row, (now + FRESH_US, kek))
         return kek
 
     def newest(self, tenant: str) -> Kek:

@@ -44,9 +44,11 @@ def read_private(path: Path) -> bytes:
     except OSError as error:
         reason = "is a symbolic link" if path.is_symlink() else f"cannot be read: {error.strerror}"
         raise RootRefused(f"{path.name} {reason}") from None
-    with os.fdopen(descriptor, "rb") as file:
+    try:
         _refuse_shared(path, os.fstat(descriptor))
-        return file.read(_MAX_BYTES)
+        return os.read(descriptor, _MAX_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _refuse_shared(path: Path, facts: os.stat_result) -> None:
