@@ -15,12 +15,8 @@ import sys
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import httpx2
-
-from tokenone.canonical import b64, unb64
-from tokenone.vault.seal import SealContext, seal
+from tokenone.testing.desk import Desk
 
 PASSWORD = "correct horse battery staple"
 START_SECONDS = 60
@@ -35,17 +31,6 @@ def free_port() -> int:
 
 
 @dataclass
-class Workplace:
-    """A tenant with a project, a workload and a caller token."""
-
-    tenant: str
-    project: str
-    workload: str
-    token: str
-    token_id: str
-
-
-@dataclass
 class Installation:
     """One installation; `start` it, talk to it, `stop` it."""
 
@@ -57,7 +42,7 @@ class Installation:
     console_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     lines: list[str] = field(default_factory=list)
-    _client: httpx2.Client | None = None
+    _desk: Desk | None = None
 
     @property
     def gateway(self) -> str:
@@ -114,9 +99,9 @@ class Installation:
 
     def stop(self) -> None:
         """Ends the supervisor; it ends its children."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        if self._desk is not None:
+            self._desk.close()
+            self._desk = None
         if self.process is None:
             return
         if self.process.poll() is None:
@@ -135,74 +120,10 @@ class Installation:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(10)
         self.process = None
-        self._client = None
+        self._desk = None
 
-    # ── management ─────────────────────────────────────────────────────────────────────────────────────
-    def api(self, method: str, path: str, body: object = None, *, expect: int | None = None) -> Any:
-        """Calls the management API as the admin; returns the decoded answer."""
-        answer = self.client().request(method, f"/api/v1{path}", json=body)
-        if expect is not None and answer.status_code != expect:
-            raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
-        if expect is None and answer.is_error:
-            raise AssertionError(f"{method} {path}: {answer.status_code} {answer.text}")
-        return answer.json() if answer.content else None
-
-    def client(self) -> httpx2.Client:
-        """Returns a signed-in client of the management API."""
-        if self._client is None:
-            client = httpx2.Client(base_url=self.console, timeout=30, trust_env=False)
-            answer = client.post("/api/v1/session", json={"name": "admin", "password": PASSWORD})
-            answer.raise_for_status()
-            client.headers["authorization"] = f"Bearer {answer.json()['access_token']}"
-            self._client = client
-        return self._client
-
-    def tenant(self, name: str, **fields: object) -> str:
-        """Makes a tenant and returns its id."""
-        made: dict[str, Any] = self.api("POST", "/tenants", {"name": name, **fields})
-        return str(made["id"])
-
-    def workplace(
-        self, name: str, *, mode: str = "live", grants: list[str] | None = None, **tenant: object
-    ) -> Workplace:
-        """Makes a tenant with one project, one workload and a token."""
-        tenant_id = self.tenant(name, **tenant)
-        return self.place(tenant_id, name, mode=mode, grants=grants)
-
-    def place(
-        self, tenant_id: str, name: str, *, mode: str = "live", grants: list[str] | None = None
-    ) -> Workplace:
-        """Makes a project, a workload and a token in a tenant."""
-        project = self.api("POST", "/projects", {"tenant": tenant_id, "name": f"{name} project"})["id"]
-        workload = self.api("POST", "/workloads", {"project": project, "name": f"{name} workload"})["id"]
-        body = {"workload": workload, "mode": mode, "grants": grants or ["inference"]}
-        token = self.api("POST", "/tokens", body)
-        return Workplace(tenant_id, project, workload, token["text"], token["id"])
-
-    def endpoint(self, provider: str, origin: str, *, tenant: str | None = None, **fields: object) -> str:
-        """Makes an endpoint and returns its id."""
-        body = {
-            "tenant": tenant,
-            "provider": provider,
-            "name": f"{provider} at {origin}",
-            "origins": [origin],
-            **fields,
-        }
-        return str(self.api("POST", "/endpoints", body)["id"])
-
-    def key(self, tenant: str, provider: str, endpoint: str, secret: str, **fields: object) -> str:
-        """Seals a secret on this side, adds the key and returns its id."""
-        asked = self.api("POST", "/challenges", {"tenant": tenant, "endpoint": endpoint})
-        context = SealContext(**asked["context"])
-        sealed = seal(unb64(asked["sealing_key"]["public"]), secret.encode(), context)
-        body = {
-            "key_id": asked["key_id"], "challenge": asked["challenge"], "tenant": tenant, "provider": provider,
-            "endpoint": endpoint, "name": f"{provider} {asked['key_id'][-6:]}", "sealed": b64(sealed), **fields,
-        }  # fmt: skip
-        return str(self.api("POST", "/keys", body)["id"])
-
-    def assign(self, key: str, kind: str, scope: str, **fields: object) -> str:
-        """Assigns a key to a scope and returns the assignment's id."""
-        return str(
-            self.api("POST", "/assignments", {"key": key, "kind": kind, "scope": scope, **fields})["id"]
-        )
+    def desk(self) -> Desk:
+        """Returns a signed-in client of the management API; one per start."""
+        if self._desk is None:
+            self._desk = Desk(self.console, "admin", PASSWORD)
+        return self._desk

@@ -45,11 +45,12 @@ from tokenone.types import KeyState, Provider
 from tokenone.vault.life import leasable, state_at
 from tokenone.vault.vault import Vault
 from tokenone.vault.working import WorkingKeys
-from tokenone.wire.client import Client, ClientLimits, Timeouts
+from tokenone.wire.client import Client
 from tokenone.wire.edge import Edge
 from tokenone.wire.egress import EgressRules
 from tokenone.wire.limits import EdgeLimits
-from tokenone.wire.tls import server_context
+from tokenone.wire.tls import ServerTls
+from tokenone.wire.upstream import Timeouts
 
 LEDGER_DEAD: Final = 70
 REFRESH_SECONDS: Final = 0.5
@@ -67,6 +68,7 @@ class Worker:
     aggregates: Aggregates
     edge: Edge
     control: ControlServer
+    tls: ServerTls | None
 
     async def run(self, inherited: Inherited) -> int:
         """Serves until told to stop or until the ledger is dead; returns the exit code."""
@@ -121,13 +123,17 @@ class Worker:
             key = house.directory.key(key_id)
             if key is None or key.state is KeyState.COMPROMISED:
                 house.running.cut(key_id)
-                house.client.retire_key(key_id)
+            for version in house.directory.versions(key_id):
+                if not _leasable_now(house, key, version):
+                    house.client.retire_pool(key_id, version.version)
 
     async def _tick(self) -> None:
         """Once a second: what is due by time."""
         while True:
             await asyncio.sleep(1)
             self.house.vault.lapse()
+            if self.tls is not None and self.tls.reload():
+                _say("the certificate was renewed")
             with contextlib.suppress(LedgerUnavailable):
                 self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
 
@@ -198,7 +204,7 @@ async def build(spec: GatewaySpec) -> Worker:
         directory=directory,
         vault=Vault(roots["vault"], keys.sealing, directory.kek, clock),
         ledger=ledger,
-        client=Client(EgressRules(spec.egress_allow), ClientLimits()),
+        client=Client(EgressRules(spec.egress_allow)),
         detectors=(SecretsDetector(),),
         book=book,
         limits=Limits(spec.workers),
@@ -229,11 +235,21 @@ def _wire(spec: GatewaySpec, store: Store, index: Index, house: House) -> Worker
 
     pages = Pages(house, Elsewhere(house.slot, siblings, index).find, unready)
     door = Door(house, pages, aggregates)
-    edge = Edge(door.serve, EdgeLimits(body_bytes=spec.body_bytes), tls=_tls(spec), on_refused=refused)
+    tls = _tls(spec)
+    edge = Edge(
+        door.serve,
+        EdgeLimits(body_bytes=spec.body_bytes),
+        tls=tls.context if tls else None,
+        on_refused=refused,
+    )
     ops = Ops(house, Status(spec, house, edge).tell)
     socket_path = run / f"gateway-{house.slot}.sock"
     control = ControlServer(socket_path, ops.by_name(), allowed_uids=frozenset(spec.control_uids))
-    return Worker(spec, store, index, house, aggregates, edge, control)
+    return Worker(spec, store, index, house, aggregates, edge, control, tls)
+
+
+def _leasable_now(house: House, key: Key | None, version: KeyVersion) -> bool:
+    return key is not None and _leasable(key, version, house.clock.now_us())
 
 
 def _leasable(key: Key, version: KeyVersion, now_us: int) -> bool:
@@ -254,10 +270,11 @@ def _open_ledger(spec: GatewaySpec, keys: WorkingKeys, clock: AnchoredClock) -> 
     raise OperatorError("every ledger slot is taken: is another supervisor running on this directory?")
 
 
-def _tls(spec: GatewaySpec) -> Any:
+def _tls(spec: GatewaySpec) -> ServerTls | None:
     if spec.tls_cert is None or spec.tls_key is None:
         return None
-    return server_context(spec.tls_cert, spec.tls_key, spec.client_ca)
+    client_ca = None if spec.client_ca is None else Path(spec.client_ca)
+    return ServerTls(Path(spec.tls_cert), Path(spec.tls_key), client_ca)
 
 
 def _say(line: str) -> None:

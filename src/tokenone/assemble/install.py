@@ -112,7 +112,7 @@ async def install(directory: Path, person: FirstPerson, say: Say) -> None:
 def _make_keys(directory: Path, settings: Settings, say: Say) -> None:
     passphrase = passphrase_of(settings)
     secret = Secret(passphrase.encode()) if passphrase else None
-    uris = settings.roots.model_dump(include=set(PURPOSES))
+    uris = settings.roots.uris()
     for purpose in PURPOSES:
         path = Path(absolute(uris[purpose], directory).removeprefix("local:"))
         if uris[purpose].startswith("local:") and not path.exists():

@@ -25,7 +25,6 @@ from tokenone.errors import ConfigRefused, TokenOneError
 from tokenone.secret import Secret
 from tokenone.supervise import Role, Supervisor, listen
 from tokenone.types import is_loopback
-from tokenone.vault.root import PURPOSES
 
 Say = Callable[[str], None]
 SPARE_SLOTS: Final = 2
@@ -81,7 +80,7 @@ def _url(listening: str, certificate: Path | None) -> str:
 
 def _roles(directory: Path, settings: Settings) -> list[Role]:
     _check_listeners(settings)
-    uris = settings.roots.model_dump(include=set(PURPOSES))
+    uris = settings.roots.uris()
     passphrase = passphrase_of(settings)
     keys = open_keys(open_roots(uris, directory, passphrase, profile=settings.profile), directory)
     gateway = msgspec.msgpack.encode(_gateway_spec(directory, settings, uris, passphrase))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tokenone.canonical import Canonical
-from tokenone.clock import Clock
+from tokenone.clock import AnchoredClock
 from tokenone.detect.detector import Detector
 from tokenone.dispatch.peek import Peek
 from tokenone.dispatch.providers import Facts
@@ -26,8 +26,9 @@ from tokenone.scope import Caller, Directory, Limits, Permit
 from tokenone.secret import Secret
 from tokenone.types import Action, Dialect, Finding, PathClass, Provider
 from tokenone.vault.vault import Vault
-from tokenone.wire.client import Client, Timeouts
+from tokenone.wire.client import Client
 from tokenone.wire.exchange import Exchange
+from tokenone.wire.upstream import Timeouts
 
 RECENT_CALLS: Final = 4096
 
@@ -93,7 +94,7 @@ class House:
     health: Health
     catalog: Catalog
     planner: Planner
-    clock: Clock
+    clock: AnchoredClock
     pepper: Secret
     timeouts: Timeouts
     slot: int

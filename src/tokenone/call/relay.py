@@ -20,7 +20,7 @@ from tokenone.dispatch.scrub import Scrubbed, scrub
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamBroken
 from tokenone.money import usd_text
 from tokenone.types import Action, Headers
-from tokenone.wire.client import Incoming
+from tokenone.wire.upstream import Incoming
 
 HELD_BYTES: Final = 1 << 20
 

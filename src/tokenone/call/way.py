@@ -39,7 +39,8 @@ from tokenone.errors import (
 )
 from tokenone.scope import identify, permit
 from tokenone.types import Action, PathClass, parse_origin
-from tokenone.wire.client import Incoming, Outgoing
+from tokenone.wire.client import Outgoing
+from tokenone.wire.upstream import Incoming
 
 
 async def govern(house: House, call: Call) -> None:

@@ -19,6 +19,7 @@ from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import CallerError
 from tokenone.rows import Endpoint, Key
 from tokenone.scope import mint
+from tokenone.types import Mode
 from tokenone.vault.seal import SealContext
 
 
@@ -85,7 +86,7 @@ class Ops:
 
     async def mint(self, request: dict[str, Any]) -> dict[str, Any]:
         """Mints a caller token; its text is in this reply alone."""
-        mode = "dev" if request.get("mode") == "dev" else "live"
+        mode: Mode = "dev" if request.get("mode") == "dev" else "live"
         minted = mint(self.house.pepper, mode)
         return {"id": minted.id, "text": minted.text, "digest": b64(minted.digest)}
 

@@ -1,0 +1,51 @@
+"""The jobs process: ships ledger entries to the index and tidies up, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import sys
+from pathlib import Path
+
+from tokenone import jobs
+from tokenone.assemble.files import LEDGER_DIRECTORY
+from tokenone.assemble.spec import JobsSpec, receive
+from tokenone.clock import AnchoredClock
+from tokenone.errors import TokenOneError
+from tokenone.store import Index, Store
+
+
+async def _run() -> None:
+    spec, inherited = receive(JobsSpec)
+    clock = AnchoredClock()
+    store = await Store.open(spec.database_url, clock)
+    index = await Index.open(spec.index_url, clock)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    ledger = Path(spec.directory) / LEDGER_DIRECTORY
+    work = [
+        asyncio.create_task(jobs.ship_forever(ledger, index)),
+        asyncio.create_task(jobs.tidy_forever(store)),
+    ]
+    inherited.say_ready()
+    await stop.wait()
+    for task in work:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
+    await index.close()
+    await store.close()
+
+
+def main() -> None:
+    """Runs the jobs."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        asyncio.run(_run())
+    except TokenOneError as error:
+        sys.exit(f"jobs: refuses to start: {error.code}: {error.detail}")
+
+
+if __name__ == "__main__":
+    main()
