@@ -34,6 +34,11 @@ class Verdict(StrEnum):
     SPARE = "not needed: the plan has its attempts"
 
 
+# Constants, because reading a member off its enum costs 0.2 µs in Python 3.11.
+_CHOSEN: Final = Verdict.CHOSEN
+_BENCHED: Final = Verdict.BENCHED
+
+
 class Step(msgspec.Struct, frozen=True, gc=False):
     """One candidate that was looked at, and the verdict."""
 
@@ -59,6 +64,8 @@ def plan(
     benched: Benched | None = None,
 ) -> Plan:
     """Plans a call; the attempts are empty only if there are no candidates."""
+    if len(candidates) == 1:
+        return _only(candidates[0], benched)
     return _draw(_shelve(candidates), seed, max_attempts, benched)
 
 
@@ -80,6 +87,8 @@ class Planner:
         benched: Benched | None = None,
     ) -> Plan:
         """Plans a call in O(log n) for a list seen before."""
+        if len(candidates) == 1:
+            return _only(candidates[0], benched)
         known = self._known.get(id(candidates))
         if known is None or known[0] is not candidates:
             known = self._known[id(candidates)] = (candidates, _shelve(candidates))
@@ -93,11 +102,16 @@ _Rank: TypeAlias = tuple[Sequence[Candidate], Odds]
 
 def _shelve(candidates: Sequence[Candidate]) -> list[_Rank]:
     """Groups candidates by priority; their order within one is by key id, however they came."""
-    if len(candidates) == 1:
-        return [(candidates, Odds((1,)))]
     ordered = sorted(candidates, key=lambda one: (one.priority, one.key.id))
     groups = (list(group) for _, group in groupby(ordered, key=lambda one: one.priority))
     return [(group, Odds([max(one.weight, 0) for one in group])) for group in groups]
+
+
+def _only(candidate: Candidate, benched: Benched | None) -> Plan:
+    """Plans the most frequent case, in which there is nothing to order."""
+    if benched is not None and benched(candidate.key.id, candidate.version.version):
+        return Plan((candidate,), (step(candidate, _BENCHED), step(candidate, Verdict.LAST_RESORT)))
+    return Plan((candidate,), (step(candidate, _CHOSEN),))
 
 
 def _draw(ranks: list[_Rank], seed: int, max_attempts: int, benched: Benched | None) -> Plan:
@@ -107,10 +121,10 @@ def _draw(ranks: list[_Rank], seed: int, max_attempts: int, benched: Benched | N
     for candidate in _in_order(ranks, seed):
         if benched is not None and benched(candidate.key.id, candidate.version.version):
             resting = resting or candidate
-            steps.append(step(candidate, Verdict.BENCHED))
+            steps.append(step(candidate, _BENCHED))
             continue
         attempts.append(candidate)
-        steps.append(step(candidate, Verdict.CHOSEN))
+        steps.append(step(candidate, _CHOSEN))
         if len(attempts) >= max_attempts:
             break
     if not attempts and resting is not None:

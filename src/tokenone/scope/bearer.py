@@ -17,6 +17,9 @@ from tokenone.types import Headers
 PLAIN: Final = frozenset((b"x-api-key", b"x-goog-api-key", b"api-key"))
 """Header fields (lower case) whose whole value is the credential."""
 
+_AUTHORIZATION: Final = b"authorization"
+_CARRIERS: Final = PLAIN | {_AUTHORIZATION}
+
 QUERY_PARAMETER: Final = b"key"
 """The query parameter that carries a credential; never forwarded, like the header fields."""
 
@@ -40,13 +43,10 @@ def credential(headers: Headers, target: bytes) -> Credential | None:
     found: Credential | None = None
     for name, value in headers:
         lowered = name.lower()
-        if lowered == b"authorization":
-            one = _authorization(value.decode("latin-1"))
-        elif lowered in PLAIN:
-            one = Credential(value.decode("latin-1").strip())
-        else:
-            continue
-        found = _agree(found, one)
+        if lowered in _CARRIERS:
+            text = value.decode("latin-1")
+            one = _authorization(text) if lowered == _AUTHORIZATION else Credential(text.strip())
+            found = _agree(found, one)
     if b"key=" in target:
         for text in _query(target):
             found = _agree(found, Credential(text))

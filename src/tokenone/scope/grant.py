@@ -35,6 +35,11 @@ from tokenone.types import Headers, PathClass, Provider, Scope, address_in
 _NOBODY: Final = bytes(32)
 """Compared with when there is no such token, so that the same work is done."""
 
+# Constants, because reading a member off its enum costs 0.2 µs in Python 3.11.
+_ADMIN: Final = PathClass.ADMIN
+_FREE: Final = PathClass.FREE
+_INFERENCE: Final = PathClass.INFERENCE
+
 
 class Caller(msgspec.Struct, frozen=True):
     """A proven token with the rows it stands in; `region` comes from a SigV4 signature."""
@@ -113,9 +118,9 @@ def permit(
 
     An inference call whose model is not known is refused where any scope has a model list.
     """
-    if path_class is PathClass.ADMIN:
+    if path_class is _ADMIN:
         raise PathDenied
-    if path_class is not PathClass.FREE and path_class not in caller.token.grants:
+    if path_class is not _FREE and path_class not in caller.token.grants:
         raise GrantMissing
     rules = directory.rules(caller.scope)
     if not rules.allow_provider(provider):
@@ -123,7 +128,7 @@ def permit(
     if model is not None:
         if not rules.allow_model(provider, model):
             raise ModelDenied
-    elif rules.models and path_class is PathClass.INFERENCE:
+    elif rules.models and path_class is _INFERENCE:
         raise ModelDenied("Your scope has a list of models and the request names none.")
 
 
@@ -132,6 +137,6 @@ def allowed_models(
 ) -> tuple[str, ...]:
     """Returns those of `models` that `permit` lets the caller use for inference, in the same order."""
     rules = directory.rules(caller.scope)
-    if PathClass.INFERENCE not in caller.token.grants or not rules.allow_provider(provider):
+    if _INFERENCE not in caller.token.grants or not rules.allow_provider(provider):
         return ()
     return tuple(model for model in models if rules.allow_model(provider, model))

@@ -143,13 +143,9 @@ class Limits:
 
 def _limited(caller: Caller) -> list[tuple[str, Restrictions]]:
     """Returns the scopes that limit, with their rows."""
-    rows = (
-        (caller.scope.tenant, caller.tenant.restrictions),
-        (caller.scope.project, caller.project.restrictions),
-        (caller.scope.workload, caller.workload.restrictions),
-    )
-    return [
-        (scope, row)
-        for scope, row in rows
-        if row.requests_per_minute is not None or row.concurrent is not None
-    ]
+    limited = []
+    for row in (caller.tenant, caller.project, caller.workload):
+        restrictions = row.restrictions
+        if restrictions.requests_per_minute is not None or restrictions.concurrent is not None:
+            limited.append((row.id, restrictions))
+    return limited

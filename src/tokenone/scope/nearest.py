@@ -45,6 +45,12 @@ class Fitness(StrEnum):
     UNUSABLE = "no version of the key may be leased now"
 
 
+# Constants, because reading a member off its enum costs 0.2 µs in Python 3.11.
+_ACTIVE: Final = KeyState.ACTIVE
+_PROVIDER: Final = Fitness.PROVIDER
+_MODE: Final = Fitness.MODE
+
+
 class Found(msgspec.Struct, frozen=True):
     """An answer and how long it holds: from `since_us` until the next deadline of a key in it."""
 
@@ -125,9 +131,9 @@ def _fit(shelf: Shelf, assignment: Assignment, ask: Ask) -> tuple[Key, Endpoint]
     if key.tenant != ask.scope.tenant:
         return Fitness.FOREIGN
     if key.provider != ask.provider:
-        return Fitness.PROVIDER
+        return _PROVIDER
     if key.mode != ask.mode:
-        return Fitness.MODE
+        return _MODE
     endpoint = shelf.endpoints.get(key.endpoint)
     if endpoint is None or endpoint.provider != key.provider or endpoint.tenant not in (None, key.tenant):
         return Fitness.ENDPOINT
@@ -154,7 +160,7 @@ def _serving(shelf: Shelf, leasable: Leasable, key: Key, now_us: int) -> tuple[K
 
 
 def _rank(version: KeyVersion) -> tuple[bool, int]:
-    staying = version.state is KeyState.ACTIVE and version.retire_us is None
+    staying = version.state is _ACTIVE and version.retire_us is None
     return staying, version.version
 
 

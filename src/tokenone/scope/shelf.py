@@ -74,12 +74,10 @@ class Shelf:
         }
         self._droppers: dict[str, Callable[[str, Touched], None]] = {
             "Tenant": self._drop_tenant,
-            "TenantKek": self._drop_kek,
             "Project": self._drop_project,
             "Workload": self._drop_workload,
             "Endpoint": self._drop_endpoint,
             "Key": self._drop_key,
-            "KeyVersion": self._drop_version,
             "Assignment": self._drop_assignment,
             "Token": self._drop_token,
         }
@@ -93,9 +91,9 @@ class Shelf:
         self._droppers[removed.table](removed.id, touched)
 
     def knows(self, removed: Removed) -> None:
-        """Raises IntegrityError for a table that does not exist."""
+        """Raises IntegrityError for a table that loses no rows (versions end as destroyed, never removed)."""
         if removed.table not in self._droppers:
-            raise IntegrityError("a removed row of an unknown table")
+            raise IntegrityError("a removed row of a table that loses none")
 
     # ── scopes ─────────────────────────────────────────────────────────────────────────────────────────
     def _put_tenant(self, row: Row, touched: Touched) -> None:
@@ -111,11 +109,6 @@ class Shelf:
         kek = cast(TenantKek, row)
         self.keks[kek.tenant, kek.version] = kek
         touched.tenants.add(kek.tenant)
-
-    def _drop_kek(self, row_id: str, touched: Touched) -> None:
-        pair = _pair(row_id)
-        self.keks.pop(pair, None)
-        touched.tenants.add(pair[0])
 
     def _put_project(self, row: Row, touched: Touched) -> None:
         project = cast(Project, row)
@@ -179,12 +172,8 @@ class Shelf:
     def _put_version(self, row: Row, touched: Touched) -> None:
         version = cast(KeyVersion, row)
         self.versions.put(version.key, version.version, version)
-        self._touch_key(version.key, touched)
-
-    def _drop_version(self, row_id: str, touched: Touched) -> None:
-        key, version = _pair(row_id)
-        self.versions.drop(key, version)
-        self._touch_key(key, touched)
+        touched.keys.add(version.key)
+        self._touch_tenant_of(version.key, touched)
 
     def _put_assignment(self, row: Row, touched: Touched) -> None:
         assignment = cast(Assignment, row)
@@ -199,18 +188,8 @@ class Shelf:
             self.assigned[old.kind].drop(old.scope, row_id)
             self._touch_tenant_of(old.key, touched)
 
-    def _touch_key(self, key_id: str, touched: Touched) -> None:
-        touched.keys.add(key_id)
-        self._touch_tenant_of(key_id, touched)
-
     def _touch_tenant_of(self, key_id: str, touched: Touched) -> None:
         """A grant concerns the tenant that owns the key; to any other tenant the key is never given."""
         key = self.keys.get(key_id)
         if key is not None:
             touched.tenants.add(key.tenant)
-
-
-def _pair(row_id: str) -> tuple[str, int]:
-    """Splits the id of a row that has two: `key:version`, `tenant:version`."""
-    owner, _, version = row_id.rpartition(":")
-    return owner, int(version)
