@@ -84,6 +84,10 @@ class InvalidRequest(CallerError):
     code, status, advice = "invalid_request", 422, "Correct the named fields and send it again."
 
 
+class EndpointRefused(CallerError):
+    code, status, advice = "endpoint_refused", 422, "Use https, or have the operator allow-list that very origin."
+
+
 class IdempotencyMismatch(CallerError):
     code, status, advice = "idempotency_mismatch", 422, "Use a new Idempotency-Key for another request."
 

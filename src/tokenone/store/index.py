@@ -185,6 +185,13 @@ class Index:
                 _row(AttemptRow, row) for row in await connection.execute(tried)
             )
 
+    async def told(self, call: str) -> list[tuple[str, dict[str, Any]]]:
+        """Returns what the ledger told about a call, (kind, fields) in order; empty if nothing was shipped."""
+        query = select(entries.c.kind, entries.c.fields).where(entries.c.call == call)
+        async with self._database.reading() as connection:
+            found = await connection.execute(query.order_by(entries.c.slot, entries.c.seq))
+            return [(row.kind, msgspec.json.decode(row.fields)) for row in found]
+
     async def calls(
         self,
         wanted: Mapping[str, str | None],

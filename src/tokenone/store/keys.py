@@ -6,6 +6,7 @@ transaction; a key is assigned within its tenant only. Envelopes go to gateways 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -141,17 +142,12 @@ class Keys:
             return await records.page(connection, Assignment, where, after, limit)
 
     async def reassign(
-        self, act: Act, id: str, *, weight: int | None, priority: int | None, if_revision: int | None = None
+        self, act: Act, id: str, how: Callable[[Assignment], Assignment], if_revision: int | None = None
     ) -> Stored[Assignment]:
         """Changes weight or priority; another scope is another assignment."""
-        fields = {
-            name: value for name, value in (("weight", weight), ("priority", priority)) if value is not None
-        }
         tenant = await self.tenant_of_assignment(id)
         async with self._database.changing(act, id, tenant) as change:
-            return await records.edit(
-                change, Assignment, id, lambda row: records.changed_fields(row, fields), if_revision
-            )
+            return await records.edit(change, Assignment, id, how, if_revision)
 
     async def unassign(self, act: Act, id: str) -> None:
         """Ends a grant."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import msgspec
 from sqlalchemy import ColumnElement, Select, and_, delete, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -100,8 +99,3 @@ def newest_first(
         at_us, last = before
         query = query.where(or_(at < at_us, and_(at == at_us, id < last)))
     return query.order_by(at.desc(), id.desc()).limit(limit)
-
-
-def changed_fields(row: R, fields: Mapping[str, Any]) -> R:
-    """Returns the row with some fields replaced."""
-    return msgspec.structs.replace(row, **fields)

@@ -22,6 +22,11 @@ class Trail:
         """Records a refusal, in a transaction of its own."""
         await self._database.refused(act, target, reason)
 
+    async def noted(self, act: Act, target: str, tenant: str | None) -> None:
+        """Records an act that changes no row (a challenge given, a key tested)."""
+        async with self._database.noting(act, target, tenant):
+            pass
+
     async def page(
         self,
         wanted: Mapping[str, str | None],
