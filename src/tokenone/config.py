@@ -67,6 +67,10 @@ class RootsSection(_Section):
     passphrase: SecretStr | None = None
     passphrase_file: Path | None = None
 
+    def uris(self) -> dict[str, str]:
+        """Returns each purpose's URI."""
+        return {"vault": self.vault, "signing": self.signing, "token": self.token}
+
 
 class EgressSection(_Section):
     """Origins and CIDR blocks that may be dialed although they are not public https."""
@@ -121,7 +125,7 @@ def load(directory: Path) -> Settings:
 
     class _Settings(Settings):
         @classmethod
-        def settings_customise_sources(  # noqa: PLR0913  (the library's signature)
+        def settings_customise_sources(  # the library's signature
             cls,
             settings_cls: type[BaseSettings],
             init_settings: PydanticBaseSettingsSource,

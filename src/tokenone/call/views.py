@@ -18,6 +18,7 @@ def call_view(call: str, entries: list[tuple[str, Fields]]) -> dict[str, Any]:
     intents = [fields for kind, fields in entries if kind == "intent"]
     outcomes = {fields["attempt"]: fields for kind, fields in entries if kind == "outcome"}
     denials = [fields for kind, fields in entries if kind == "deny"]
+    receipts = [fields["receipt"] for kind, fields in entries if kind == "receipt"]
     view: dict[str, Any] = {"id": call, "state": _state(intents, outcomes, denials)}
     first = (intents or denials)[0] if intents or denials else {}
     for name in ("tenant", "project", "workload", "token", "model"):
@@ -26,6 +27,8 @@ def call_view(call: str, entries: list[tuple[str, Fields]]) -> dict[str, Any]:
     if denials:
         view["refusal"] = {"code": denials[-1]["code"]}
     view["attempts"] = [_attempt(intent, outcomes.get(intent["attempt"])) for intent in intents]
+    if receipts:
+        view["receipt"] = receipts[-1]
     view |= _money([outcomes[number] for number in sorted(outcomes, key=str)])
     return view
 

@@ -192,6 +192,7 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
     committed = await pending
     attempt.durable_us = house.clock.now_us()
     call.receipt = committed.receipt()
+    house.recent.note(call.id, "receipt", {"attempt": attempt.number, "receipt": call.receipt})
     call.mark("intent", attempt.durable_us)
 
 

@@ -94,9 +94,7 @@ class Pages:
 
     async def models(self, exchange: Exchange) -> None:
         """The models that the unified front would dispatch for this caller, exactly those."""
-        items = [
-            _model(name, provider) for name, provider in listed_models(self.house, self._caller(exchange))
-        ]
+        items = [_model(line) for line in listed_models(self.house, self._caller(exchange))]
         _json(exchange, 200, {"object": "list", "data": items})
 
     async def model(self, exchange: Exchange) -> None:
@@ -113,10 +111,9 @@ class Pages:
         caller = self._caller(exchange)
         wanted = routes.split_target(exchange.head.target)[0].removeprefix(CALLS).decode("ascii", "replace")
         entries = self.house.recent.entries(wanted) or await self.lookup(wanted)
-        mine = [pair for pair in entries if pair[1].get("workload") == caller.scope.workload]
-        if not mine:
+        if not any(fields.get("workload") == caller.scope.workload for _, fields in entries):
             raise NotFound("no such call of this workload; a call of another machine appears within seconds")
-        _json(exchange, 200, call_view(wanted, mine))
+        _json(exchange, 200, call_view(wanted, entries))
 
     def _caller(self, exchange: Exchange) -> Caller:
         head = exchange.head

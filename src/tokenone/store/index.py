@@ -7,7 +7,7 @@ can be dropped and shipped anew. Sums are of integers in nano-USD; what has no p
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import Column, ColumnElement, Table, case, delete, distinct, func, insert, select
@@ -27,6 +27,14 @@ GROUPS: Final = ("tenant", "project", "workload", "key", "provider", "model", "d
 CALL_FILTERS: Final = ("tenant", "project", "workload", "token", "key", "provider", "model", "outcome")
 _AT_ONCE: Final = 400
 """Ids per IN list and rows per statement: below SQLite's and PostgreSQL's limits on parameters."""
+
+
+class Place(NamedTuple):
+    """Where a log's reader stands: behind a batch, in a segment (the fields of the ledger's own cursor)."""
+
+    segment: int = 0
+    offset: int = 0
+    seq: int = 0
 
 
 class CallRow(msgspec.Struct, frozen=True):
@@ -130,16 +138,28 @@ class Index:
             found = await connection.execute(select(cursors.c.slot, cursors.c.seq))
             return {int(row.slot): int(row.seq) for row in found}
 
-    async def ship(self, slot: int, shipped: Sequence[ShippedEntry]) -> int:
-        """Takes entries of one log in their order and returns how many were new."""
+    async def place(self, slot: int) -> Place:
+        """Returns where the reader of a log goes on."""
+        query = select(cursors.c.segment, cursors.c.place, cursors.c.seq).where(cursors.c.slot == slot)
+        async with self._database.reading() as connection:
+            found = (await connection.execute(query)).one_or_none()
+        return Place() if found is None else Place(*found)
+
+    async def ship(self, slot: int, shipped: Sequence[ShippedEntry], place: Place | None = None) -> int:
+        """Takes entries of one log in their order and returns how many were new; `place` is kept with them."""
+        start = self._insert(cursors).values(slot=slot, seq=-1, segment=0, place=0).on_conflict_do_nothing()
         async with self._database.writing() as connection:
-            await connection.execute(self._insert(cursors).values(slot=slot, seq=-1).on_conflict_do_nothing())
+            await connection.execute(start)
             # The row's lock keeps two shippers of one log apart; SQLite's writers are apart anyway.
             locked = select(cursors.c.seq).where(cursors.c.slot == slot).with_for_update()
             last = int((await connection.execute(locked)).scalar_one())
             new = [entry for entry in shipped if entry.seq > last]
             if new:
                 await self._take(connection, slot, new)
+                moved: dict[str, int] = {"seq": new[-1].seq}
+                if place is not None:
+                    moved |= {"segment": place.segment, "place": place.offset}
+                await connection.execute(cursors.update().where(cursors.c.slot == slot).values(moved))
         return len(new)
 
     async def _take(self, connection: AsyncConnection, slot: int, new: Sequence[ShippedEntry]) -> None:
@@ -152,8 +172,6 @@ class Index:
             await connection.execute(insert(entries), portion)
         await self._upsert(connection, attempts, list(folding.attempts.values()))
         await self._upsert(connection, calls, list(folding.calls.values()))
-        moved = cursors.update().where(cursors.c.slot == slot).values(seq=new[-1].seq)
-        await connection.execute(moved)
 
     async def _upsert(self, connection: AsyncConnection, table: Table, rows: list[dict[str, Any]]) -> None:
         statement = self._insert(table)
