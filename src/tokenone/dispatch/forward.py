@@ -9,6 +9,7 @@ and cookies in every form, query included; and `x-tokenone-*`, which is this gat
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from tokenone.types import Headers
 
@@ -68,8 +69,12 @@ def request_target(target: bytes) -> bytes:
     path, mark, query = target.partition(b"?")
     if not mark:
         return target
-    kept = [pair for pair in query.split(b"&") if pair.partition(b"=")[0].lower() not in _KEY_PARAMETERS]
+    kept = [pair for pair in query.split(b"&") if _parameter(pair) not in _KEY_PARAMETERS]
     return path + b"?" + b"&".join(kept) if kept else path
+
+
+def _parameter(pair: bytes) -> bytes:
+    return unquote_to_bytes(pair.partition(b"=")[0]).lower()
 
 
 def is_event_stream(headers: Headers) -> bool:
