@@ -1,0 +1,131 @@
+"""Cuts a stream into server-sent events and finds the piece of text that an event adds, without parsing it.
+
+Law: an unescaped `"name":"` can only be a key with a string value, so that one expression finds the piece in
+valid JSON. What an event adds belongs to a channel (choice, block, tool call): the key's name and all
+`index` numbers of the event. Knows OpenAI's chat, completions and responses, and Anthropic's messages.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, Final, NamedTuple, TypeAlias
+
+_STRING: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
+_NAMES: Final = ("content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning_content",
+                 "reasoning", "refusal")  # fmt: skip
+_PIECE: Final = re.compile(rb'"(' + "|".join(_NAMES).encode() + rb')"\s*+:\s*+' + _STRING, re.DOTALL)
+_INDEX: Final = re.compile(rb'index"\s*+:\s*+(\d+)')
+_TYPE: Final = re.compile(rb'"type"\s*+:\s*+"([a-z_.]+)"')
+_DELTA_TYPES: Final = (b".delta", b"content_block_delta", b"text_delta")
+_WHOLE_TYPES: Final = (b"response.", b"message_", b"content_block_", b"message", b"ping", b"error")
+_EVENT_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
+MAX_EVENT: Final = 1 << 20
+
+Channel: TypeAlias = tuple[object, ...]
+
+
+class Piece(NamedTuple):
+    """Text that an event adds to a channel: its bytes lie in event[start:end]."""
+
+    channel: Channel
+    start: int
+    end: int
+
+
+class EventSplitter:
+    """Bytes in, whole events out, however they are cut; an event longer than MAX_EVENT is cut there."""
+
+    __slots__ = ("_buffer", "_searched")
+
+    def __init__(self) -> None:
+        self._buffer = b""
+        self._searched = 0
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Returns the events that are whole now, each with its end."""
+        if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
+            return [data]
+        buffer = self._buffer + data
+        events: list[bytes] = []
+        at = 0
+        for match in _EVENT_END.finditer(buffer, max(0, self._searched - 3)):
+            events.append(buffer[at : match.end()])
+            at = match.end()
+        self._buffer = buffer[at:]
+        if len(self._buffer) > MAX_EVENT:
+            events.append(self.rest())
+        self._searched = len(self._buffer)
+        return events
+
+    def rest(self) -> bytes:
+        """Returns what is left of an unfinished event."""
+        left, self._buffer, self._searched = self._buffer, b"", 0
+        return left
+
+
+class PieceFinder:
+    """Finds the pieces of each event of one stream; remembers what stood around the last event's piece,
+    because most events differ from the one before in their piece alone."""
+
+    __slots__ = ("_after", "_before", "_channel")
+
+    def __init__(self) -> None:
+        self._before = self._after = b"\x00"
+        self._channel: Channel = ()
+
+    def pieces(self, event: bytes) -> list[Piece] | None:
+        """Returns the pieces of text that `event` adds; None if it is no event of deltas, but whole JSON."""
+        before = self._before
+        if event.startswith(before) and event.endswith(self._after):
+            start, end = len(before), len(event) - len(self._after)
+            if start <= end and event.find(b'"', start, end) < 0 and event.find(b"\\", start, end) < 0:
+                return [Piece(self._channel, start, end)]
+        found = find_pieces(event)
+        if found is not None and len(found) == 1:
+            self._channel, start, end = found[0]
+            self._before, self._after = event[:start], event[end:]
+        return found
+
+
+def find_pieces(event: bytes) -> list[Piece] | None:
+    """The same without a memory."""
+    kind = _TYPE.search(event)
+    if kind is not None and not kind[1].endswith(_DELTA_TYPES) and kind[1].startswith(_WHOLE_TYPES):
+        return None
+    found = [(match[1], match.start(2), match.end(2)) for match in _PIECE.finditer(event)]
+    if not found:
+        return None
+    if len(found) == 1 and event.count(b'"delta"') < 2:
+        name, start, end = found[0]
+        return [Piece((name, *_INDEX.findall(event)), start, end)]
+    channels = _channels(event, [name for name, _, _ in found])
+    return [Piece(channel, start, end) for channel, (_, start, end) in zip(channels, found, strict=True)]
+
+
+def _channels(event: bytes, names: list[bytes]) -> list[Channel]:
+    """Tells several pieces of one event apart by the `index` values around each."""
+    try:
+        around = list(_walk(json.loads(event[event.find(b"{") :]), ()))
+    except (ValueError, RecursionError):
+        around = []
+    if [name for name, _ in around] != [name.decode() for name in names]:
+        return [(name, number) for number, name in enumerate(names)]
+    return [(name.encode(), *indexes) for name, indexes in around]
+
+
+def _walk(value: Any, indexes: tuple[bytes, ...]) -> list[tuple[str, tuple[bytes, ...]]]:
+    if isinstance(value, list):
+        return [found for item in value for found in _walk(item, indexes)]
+    if not isinstance(value, dict):
+        return []
+    own = tuple(
+        str(number).encode() for key, number in value.items() if key.endswith("index") and type(number) is int
+    )
+    found: list[tuple[str, tuple[bytes, ...]]] = []
+    for key, item in value.items():
+        if isinstance(item, str):
+            found += [(key, indexes + own)] if key in _NAMES else []
+            continue
+        found += _walk(item, indexes + own)
+    return found
