@@ -1,4 +1,4 @@
-"""The management API: a FastAPI application from `create_app(ConsoleDeps(...))`, run by `serve`.
+"""The management API: a FastAPI application from `create_app(ConsoleDeps(...))`.
 
 app       builds it             guard    the one way in: who, may they, once, refusals
 sessions scopes endpoints keys assignments tokens records plain    the routes
@@ -8,6 +8,6 @@ problems  every error           rim      ids, limits, headers, one log line
 
 from tokenone.console_api.app import create_app
 from tokenone.console_api.deps import ConsoleDeps, Control
-from tokenone.console_api.serve import serve
+from tokenone.console_api.logs import log_as_json
 
-__all__ = ["ConsoleDeps", "Control", "create_app", "serve"]
+__all__ = ["ConsoleDeps", "Control", "create_app", "log_as_json"]

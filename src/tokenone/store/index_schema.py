@@ -19,6 +19,9 @@ cursors = Table(
     index_metadata,
     Column("slot", BigInteger, primary_key=True, autoincrement=False),
     Column("seq", BigInteger, nullable=False),
+    Column("segment", BigInteger, nullable=False),
+    Column("place", BigInteger, nullable=False),
+    comment="How far a log was taken: the last seq, and the byte in which segment the reader goes on from.",
 )
 
 entries = Table(

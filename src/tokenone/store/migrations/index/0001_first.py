@@ -21,7 +21,10 @@ def _cursors() -> None:
         "cursors",
         sa.Column("slot", sa.BigInteger(), autoincrement=False, nullable=False),
         sa.Column("seq", sa.BigInteger(), nullable=False),
+        sa.Column("segment", sa.BigInteger(), nullable=False),
+        sa.Column("place", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("slot", name=op.f("pk_cursors")),
+        comment="How far a log was taken: the last seq, and the byte in which segment the reader goes on from.",
     )
 
 
