@@ -180,7 +180,9 @@ def _unpriced_total(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) ->
         if counted is None and rate is not None and rate.base and not by_time:
             caveats.append(f"unreported:{unit}")
             return True
-    return usage.input is None and usage.output is None and not by_time
+    priced = "input" in sheet or "output" in sheet
+    counted_any = usage.input is not None or usage.output is not None
+    return not (by_time or (priced and counted_any))
 
 
 def _tool_lines(tools: dict[str, int], sheet: dict[str, Rate], caveats: list[str]) -> list[Line]:

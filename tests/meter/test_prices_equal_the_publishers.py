@@ -1,0 +1,233 @@
+"""Prices equal genai-prices' own `calc_price`, within one rounding per line: for every model, at random usages
+and times, and for every recorded exchange that reports usage."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from decimal import Decimal
+from typing import Any
+
+import genai_prices
+import pytest
+from genai_prices.data import providers as published
+from genai_prices.types import ModelInfo
+from hypothesis import HealthCheck, assume, given, settings
+from hypothesis import strategies as st
+
+from kit.shared import exchanges, require_exchanges
+from tokenone.meter.prices import PriceBook
+from tokenone.meter.rate import Cost, price
+from tokenone.money import NANO
+from tokenone.types import CostSource, Usage
+
+OURS = {provider.id: provider for provider in published if provider.id in ("openai", "anthropic")}
+MODELS = [(name, model) for name, provider in OURS.items() for model in provider.models]
+THEIR_NAMES = {
+    "input": "input_tokens",
+    "output": "output_tokens",
+    "cache_read": "cache_read_tokens",
+    "cache_write": "cache_write_tokens",
+    "cache_write_1h": "cache_write_1h_tokens",
+    "reasoning": "output_reasoning_tokens",
+    "input_audio": "input_audio_tokens",
+    "output_audio": "output_audio_tokens",
+    "cache_read_audio": "cache_audio_read_tokens",
+    "input_image": "input_image_tokens",
+    "output_image": "output_image_tokens",
+    "audio_seconds": "audio_seconds",
+}
+THEIR_TOOLS = {"web_search_requests": "web_searches", "file_search_requests": "storage_searches"}
+
+
+def spellings(model: ModelInfo) -> str:
+    """Returns a name that the model's own clause accepts: its id, else the first text of the clause."""
+    waiting: list[Any] = [model.match]
+    names = [model.id]
+    while waiting:
+        clause = waiting.pop(0)
+        waiting += [*getattr(clause, "or_", ()), *getattr(clause, "and_", ())]
+        names += [str(text) for text in vars(clause).values() if isinstance(text, str)]
+    return next(name for name in names if model.is_match(name))
+
+
+def theirs(usage: Usage) -> genai_prices.Usage:
+    counts = {theirs: getattr(usage, ours) for ours, theirs in THEIR_NAMES.items()}
+    tools = usage.server_tools or {}
+    counts |= {theirs: tools[ours] for ours, theirs in THEIR_TOOLS.items() if ours in tools}
+    return genai_prices.Usage(**{name: count for name, count in counts.items() if count is not None})
+
+
+def their_total(provider: str, model: str, usage: Usage, at_us: int) -> Decimal:
+    context = {"service_tier": usage.tier, "speed": usage.speed}
+    if usage.tier == "batch":
+        context["processing"] = "batch"
+    moment = datetime.datetime.fromtimestamp(at_us / 1e6, datetime.UTC)
+    calculated = genai_prices.calc_price(
+        theirs(usage), model, provider_id=provider, genai_request_timestamp=moment,
+        price_context={name: value for name, value in context.items() if value} or None,
+    )  # fmt: skip
+    return calculated.total_price
+
+
+def assert_equal(cost: Cost, expected: Decimal) -> None:
+    assert cost.total is not None, cost
+    difference = abs(Decimal(cost.total) - expected * NANO)
+    assert difference <= Decimal(max(1, len(cost.lines))) / 2 + Decimal("0.001"), (cost, expected)
+
+
+INSTANTS = st.datetimes(datetime.datetime(2023, 1, 1), datetime.datetime(2027, 6, 1)).map(
+    lambda moment: int(moment.replace(tzinfo=datetime.UTC, microsecond=0).timestamp()) * 1_000_000
+)
+
+
+@st.composite
+def usages(draw: st.DrawFn) -> Usage:
+    """Draws a consistent usage: parts never exceed their whole; now and then beyond a tier's start."""
+    whole = draw(st.integers(0, 2000) | st.integers(90_000, 1_200_000))
+    out = draw(st.integers(0, 100_000))
+    read = draw(st.integers(0, whole))
+    write = draw(st.integers(0, whole - read))
+    audio = draw(st.integers(0, whole - read - write)) if draw(st.booleans()) else None
+    spoken = draw(st.integers(0, out)) if audio is not None else None
+    thought = draw(st.integers(0, out - (spoken or 0)))
+    searches = draw(st.sampled_from([None, {"web_search_requests": 3}, {"file_search_requests": 1}]))
+    return Usage(
+        input=whole, output=out, cache_read=read, cache_write=write,
+        cache_write_1h=draw(st.integers(0, write)), reasoning=thought, input_audio=audio, output_audio=spoken,
+        cache_read_audio=None if audio is None else 0, server_tools=searches,
+        tier=draw(st.sampled_from([None, "default", "standard", "flex", "priority", "batch"])),
+        speed=draw(st.sampled_from([None, "standard", "fast"])),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("provider", "model"), MODELS, ids=lambda value: getattr(value, "id", value))
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(usage=usages(), at_us=INSTANTS)
+def test_every_model_costs_what_the_publisher_says(
+    book: PriceBook, provider: str, model: ModelInfo, usage: Usage, at_us: int
+) -> None:
+    name = spellings(model)
+    found = book.find(provider, name)
+    assert found is not None
+    rates = found.standard(at_us)
+    if "input" not in rates:
+        assert price(book, provider=provider, model=name, usage=usage, at_us=at_us).total is None
+        return
+    silent = {} if "output" in rates else {"output": None, "output_audio": None, "reasoning": None}
+    fields = {field: getattr(usage, field) for field in usage.__struct_fields__} | silent
+    usage = Usage(**fields)
+    expected = their_total(provider, name, usage, at_us)
+    assert_equal(price(book, provider=provider, model=name, usage=usage, at_us=at_us), expected)
+
+
+@pytest.mark.parametrize(("provider", "model"), MODELS, ids=lambda value: getattr(value, "id", value))
+def test_every_model_is_found_where_the_publisher_finds_it(
+    book: PriceBook, provider: str, model: ModelInfo
+) -> None:
+    name = spellings(model)
+    for spelled in (name, name.upper(), name + "-20251211", name + "-2025-12-11", name + "x", "x" + name):
+        expected = OURS[provider].find_model(spelled, all_providers=list(published))
+        found = book.find(provider, spelled)
+        assert (found and found.id) == (expected and expected.id), spelled
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(sorted(OURS)), st.text(st.characters(codec="utf-8"), max_size=20), st.sampled_from(MODELS)
+)
+def test_any_name_is_found_or_missed_alike(
+    book: PriceBook, provider: str, noise: str, model: tuple[str, ModelInfo]
+) -> None:
+    for name in (noise, model[1].id + noise, noise + model[1].id):
+        expected = OURS[provider].find_model(name, all_providers=list(published))
+        found = book.find(provider, name)
+        assert (found and found.id) == (expected and expected.id)
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from([0, 14, 272, 86_399]), st.integers(1, 10**9), INSTANTS)
+def test_transcription_by_the_second_costs_what_the_publisher_says(
+    book: PriceBook, whole: int, seconds: int, at_us: int
+) -> None:
+    assume(seconds < 10**7 or whole)
+    usage = Usage(audio_seconds=seconds)
+    cost = price(book, provider="openai", model="whisper-1", usage=usage, at_us=at_us)
+    assert_equal(cost, their_total("openai", "whisper-1", usage, at_us))
+
+
+FLAVOURS = {
+    "/v1/messages": "default",
+    "/v1/chat/completions": "chat",
+    "/v1/completions": "chat",
+    "/v1/responses": "responses",
+    "/v1/responses/compact": "responses",
+    "/v1/embeddings": "embeddings",
+}
+
+
+def final_reply(exchange: Any) -> dict[str, Any] | None:
+    """Assembles what a reply reports at its end, with the standard library alone."""
+    if not exchange.event_stream:
+        return json.loads(exchange.reply or b"null")
+    usage: dict[str, Any] = {}
+    model = None
+    for line in exchange.reply.decode().splitlines():
+        if line.startswith("data:") and line.strip() != "data: [DONE]":
+            event = json.loads(line[5:])
+            for holder in (event, event.get("response") or {}, event.get("message") or {}):
+                model = holder.get("model") or model
+                usage |= {
+                    name: value for name, value in (holder.get("usage") or {}).items() if value is not None
+                }
+    return {"model": model, "usage": usage} if usage else None
+
+
+def recorded_usage(exchange: Any) -> tuple[str | None, Usage | None]:
+    """Returns what the house's own table says of a recorded reply, without importing the other room."""
+    reply = final_reply(exchange)
+    if reply is None or not reply.get("usage"):
+        return None, None
+    raw = reply["usage"]
+    into = raw.get("prompt_tokens_details") or raw.get("input_tokens_details") or {}
+    if exchange.provider == "anthropic":
+        read, write = raw.get("cache_read_input_tokens") or 0, raw.get("cache_creation_input_tokens") or 0
+        hour = (raw.get("cache_creation") or {}).get("ephemeral_1h_input_tokens")
+        tools = raw.get("server_tool_use")
+        return reply["model"], Usage(
+            input=raw["input_tokens"] + read + write, output=raw["output_tokens"], cache_read=read,
+            cache_write=write, cache_write_1h=hour, server_tools=tools, tier=raw.get("service_tier"),
+        )  # fmt: skip
+    return reply.get("model"), Usage(
+        input=raw.get("prompt_tokens", raw.get("input_tokens")),
+        output=raw.get("completion_tokens", raw.get("output_tokens")),
+        cache_read=into.get("cached_tokens"), cache_write=into.get("cache_write_tokens"),
+        input_audio=into.get("audio_tokens"),
+    )  # fmt: skip
+
+
+RECORDED = [*exchanges("openai"), *exchanges("anthropic")]
+NOW = datetime.datetime(2026, 11, 1, 12, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize("exchange", RECORDED or [None], ids=lambda row: row.id[:60] if row else "absent")
+def test_a_recorded_exchange_costs_what_the_publisher_says(book: PriceBook, exchange: Any) -> None:
+    require_exchanges()
+    said, usage = recorded_usage(exchange)
+    if usage is None:
+        assert exchange.status >= 400 or exchange.path.startswith(
+            ("/v1/responses", "/v1/messages", "/v1/chat")
+        )
+        return
+    asked = json.loads(exchange.body).get("model")
+    model = book.known(exchange.provider, said, asked)
+    assert model is not None
+    reply = (final_reply(exchange) or {}) | {"model": model}
+    extracted = genai_prices.extract_usage(
+        reply, provider_id=exchange.provider, api_flavor=FLAVOURS[exchange.path]
+    )
+    expected = extracted.calc_price(genai_request_timestamp=NOW).total_price
+    at_us = int(NOW.timestamp()) * 1_000_000
+    cost = price(book, provider=exchange.provider, model=model, usage=usage, at_us=at_us)
+    assert_equal(cost, expected)
+    assert cost.source is CostSource.PRICE_BOOK
