@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
 from tokenone.errors import IntegrityError
@@ -56,15 +56,44 @@ def members(  # noqa: PLR0913 - the seven members of a record
     }
 
 
+def check(value: Mapping[str, Any] | Iterable[Any]) -> None:
+    """Raises IntegrityError unless fields to be recorded lie in the signed subset.
+
+    The writer asks before it chains: one float or giant integer that a provider slipped into a usage report would make
+    the log unverifiable for ever.
+    """
+    items: Iterable[Any] = value
+    if isinstance(value, Mapping):
+        try:
+            ascii_keys = "".join(value).isascii()
+        except TypeError:
+            ascii_keys = False
+        if not ascii_keys:
+            raise IntegrityError("a key that is not ASCII")
+        items = value.values()
+    for item in items:
+        kind = item.__class__
+        if kind is str or item is None or kind is bool:
+            continue
+        if kind is int:
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                raise IntegrityError("an integer beyond 2^53")
+        elif kind is dict or kind is list or kind is tuple:
+            check(item)
+        elif not isinstance(item, str):
+            raise IntegrityError("a value outside the signed subset")
+
+
 def parse(record: bytes) -> Entry:
     """Parses a record's stored bytes; raises IntegrityError unless they are canonical and whole."""
     value = decode(record)
     if tuple(value) != _MEMBERS:
         raise IntegrityError("the record's members are not those of an entry")
     at, boot, epoch, fields, kind, salt, seq = value.values()
-    for number in (at, boot, epoch, seq):
-        if number.__class__ is not int or number < 0:
-            raise IntegrityError("a number of the record is not one")
+    if not at.__class__ is boot.__class__ is epoch.__class__ is seq.__class__ is int:
+        raise IntegrityError("a number of the record is not one")
+    if at < 0 or boot < 0 or epoch < 0 or seq < 0:
+        raise IntegrityError("a number of the record is negative")
     if fields.__class__ is not dict or kind.__class__ is not str or salt.__class__ is not str:
         raise IntegrityError("a member of the record has the wrong type")
     if not _KIND.fullmatch(kind) or not _SALT.fullmatch(salt):
@@ -82,23 +111,22 @@ def decode(record: bytes) -> dict[str, Any]:
     if end != len(text) or value.__class__ is not dict:
         raise IntegrityError("not one JSON object")
     keys = _walk(value, ascii_keys=text.isascii())
-    if _plain(text):
-        if keys != text.count('":'):
-            raise IntegrityError("a key twice")
-    elif not _same(value, record):
+    if not _plain(text, keys) and not _same(value, record):
         raise IntegrityError("not in canonical form")
     parsed: dict[str, Any] = value
     return parsed
 
 
-def _plain(text: str) -> bool:
-    """Says whether only doubled or unsorted keys and large numbers can still make it uncanonical.
+def _plain(text: str, keys: int) -> bool:
+    """Says whether the text, whose objects have `keys` sorted keys, cannot be spelt in another way.
 
-    Without a backslash every string is spelt as RFC 8785 spells it, and `":` is the end of a key; without a
-    space, a raw control character (which JSON refuses inside strings) or "-0" so is everything between
-    them. Most records are plain, and need not be encoded again.
+    Without a backslash every string is spelt as RFC 8785 spells it; without a space, a raw control character (which
+    JSON refuses inside strings) or "-0" so is everything between them. `":` ends every key, doubled ones too, and
+    otherwise only opens a string. Most records are plain, and need not be encoded again to be compared.
     """
-    return not (" " in text or "\\" in text or "\n" in text or "\t" in text or "\r" in text or "-0" in text)
+    if " " in text or "\\" in text or "\n" in text or "\t" in text or "\r" in text or "-0" in text:
+        return False
+    return keys == text.count('":')
 
 
 def _same(value: dict[str, Any], record: bytes) -> bool:
@@ -108,25 +136,26 @@ def _same(value: dict[str, Any], record: bytes) -> bool:
         return False
 
 
-def _walk(value: Any, *, ascii_keys: bool) -> int:
+def _walk(value: dict[str, Any] | list[Any], *, ascii_keys: bool) -> int:
     """Counts the keys of `value`, refusing unsorted or non-ASCII ones and integers beyond 2^53."""
-    kind = value.__class__
-    if kind is int:
-        if not -MAX_INTEGER <= value <= MAX_INTEGER:
-            raise IntegrityError("an integer beyond 2^53")
-        return 0
-    if kind is list:
-        return sum([_walk(item, ascii_keys=ascii_keys) for item in value if item.__class__ is not str])
-    if kind is not dict:
-        return 0
-    keys = list(value)
-    if keys != sorted(keys):
-        raise IntegrityError("keys out of order")
-    if not ascii_keys and not all(map(str.isascii, keys)):
-        raise IntegrityError("a key that is not ASCII")
-    count = len(keys)
-    for item in value.values():
-        if item.__class__ is not str:
+    count = 0
+    items: Iterable[Any] = value
+    if value.__class__ is dict:
+        keys = list(value)
+        if keys != sorted(keys):
+            raise IntegrityError("keys out of order")
+        if not ascii_keys and not all(map(str.isascii, keys)):
+            raise IntegrityError("a key that is not ASCII")
+        count = len(keys)
+        items = value.values()
+    for item in items:
+        kind = item.__class__
+        if kind is str:
+            continue
+        if kind is int:
+            if not -MAX_INTEGER <= item <= MAX_INTEGER:
+                raise IntegrityError("an integer beyond 2^53")
+        elif kind is dict or kind is list:
             count += _walk(item, ascii_keys=ascii_keys)
     return count
 

@@ -169,6 +169,7 @@ class Ledger:
         outside the signed subset or break the law of pairing. An outcome is taken even while the disk is
         away.
         """
+        entry.check(fields)
         pending = Pending(kind, fields)
         if not self.healthy:
             self._defer(pending)
