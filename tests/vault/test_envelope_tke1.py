@@ -224,3 +224,9 @@ def test_the_vector_files_are_what_their_generator_writes() -> None:
 def test_unopenable_is_an_integrity_error_with_a_stable_code() -> None:
     assert isinstance(Unopenable(), TokenOneError)
     assert Unopenable.code == "unopenable"
+
+
+def test_an_envelope_that_was_made_with_another_tenants_kek_is_refused_by_every_reader() -> None:
+    mixed = seal_envelope(KEK, replace(BINDING, tenant="tn_b"), b"the secret")
+    with pytest.raises(Unopenable):
+        open_envelope(KEK, replace(BINDING, tenant="tn_b"), mixed)

@@ -97,6 +97,8 @@ def test_every_state_can_be_reached_from_pending() -> None:
         ({}, {"state": S.ACTIVE, "retire_us": NOW + 1}, S.ACTIVE),
         ({}, {"state": S.PENDING, "retire_us": NOW - 1}, S.RETIRED),
         ({}, {"state": S.RETIRED}, S.RETIRED),
+        ({}, {"state": S.RETIRED, "active_us": NOW + 1}, S.RETIRED),
+        ({"state": S.SUSPENDED}, {"state": S.RETIRED}, S.RETIRED),
         ({}, {"state": S.RETIRED, "retire_us": NOW + 1}, S.RETIRED),
         ({}, {"state": S.SUSPENDED}, S.SUSPENDED),
         ({}, {"state": S.COMPROMISED, "retire_us": NOW - 1}, S.COMPROMISED),

@@ -241,13 +241,13 @@ def test_an_unknown_way_to_the_key_is_refused(path: Path, kdf: Any) -> None:
 
 
 # ── what it wraps ──────────────────────────────────────────────────────────────────────────────────────
-def test_a_wrapped_key_is_as_the_specification_says() -> None:
-    blob = VAULT.wrap(b"a key", b"context")
+@pytest.mark.parametrize("purpose", PURPOSES)
+def test_a_wrapped_key_is_as_the_specification_says(purpose: Purpose) -> None:
+    material, info = bytes(range(32)), b"tokenone/root/1/" + purpose.encode()
+    blob = LocalRoot("local:x", purpose, "local:x", material).wrap(b"a key", b"context")
     assert blob[:5] == b"TKR1\x01"
-    derived = derive(bytes(range(32)), b"tokenone/root/1/vault", salt=blob[5:37], length=64)
-    assert blob[37:69] == derived[32:]
-    box = unlock(bytes(range(32)), b"tokenone/root/1/vault", frame(b"vault", b"context"), blob[5:])
-    assert box == b"a key"
+    assert blob[37:69] == derive(material, info, salt=blob[5:37], length=64)[32:]
+    assert unlock(material, info, frame(purpose.encode(), b"context"), blob[5:]) == b"a key"
 
 
 @given(context=st.binary(max_size=20))

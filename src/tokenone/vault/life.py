@@ -88,23 +88,18 @@ def state_at(key: Key, version: KeyVersion, now_us: int) -> KeyState:
     if own is _COMPROMISED or whole is _COMPROMISED:
         return _COMPROMISED
     retire_us, expires_us = version.retire_us, key.expires_us
-    if retire_us is not None and retire_us <= now_us:
+    if own is _RETIRED or (retire_us is not None and retire_us <= now_us):
         return _RETIRED
     if expires_us is not None and expires_us <= now_us:
         return _RETIRED
     if whole is not _ACTIVE or own is _SUSPENDED:
         return _SUSPENDED
-    if own is _ACTIVE or own is _RETIRING:
-        return _running(version, now_us)
-    return _PENDING if own is _PENDING else _RETIRED
-
-
-def _running(version: KeyVersion, now_us: int) -> KeyState:
-    if version.active_us is not None and version.active_us > now_us:
+    active_us = version.active_us
+    if own is _PENDING or (active_us is not None and active_us > now_us):
         return _PENDING
-    if version.state is _ACTIVE:
-        return _ACTIVE
-    return _RETIRED if version.retire_us is None else _RETIRING
+    if own is _ACTIVE or (own is _RETIRING and retire_us is not None):
+        return own
+    return _RETIRED
 
 
 def leasable(state: KeyState) -> bool:
