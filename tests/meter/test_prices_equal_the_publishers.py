@@ -127,7 +127,7 @@ def test_every_model_costs_what_the_publisher_says(
 
 
 @pytest.mark.long
-@settings(max_examples=30_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5_000, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(chosen=st.sampled_from(MODELS), usage=usages(), at_us=INSTANTS)
 def test_every_model_costs_what_the_publisher_says_many_times(
     book: PriceBook, chosen: tuple[str, ModelInfo], usage: Usage, at_us: int

@@ -43,3 +43,17 @@ def members(text: bytes, start: int = 0) -> list[Member]:
         elif depth == 0:
             break
     return found
+
+
+def value_end(text: bytes, start: int) -> int:
+    """Returns where the object or array that begins at `start` ends, -1 if the text ends before."""
+    depth = 0
+    for token in _TOKEN.finditer(text, start):
+        word = token[0]
+        if word in (b"{", b"["):
+            depth += 1
+        elif word in (b"}", b"]"):
+            depth -= 1
+            if depth == 0:
+                return token.end()
+    return -1
