@@ -13,10 +13,14 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from tokenone.testing.desk import Desk
+import httpx2
+
+from tokenone.testing.desk import Desk, Workplace
 
 PASSWORD = "correct horse battery staple"
 START_SECONDS = 60
@@ -42,6 +46,10 @@ class Installation:
     console_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
     lines: list[str] = field(default_factory=list)
+    http: httpx2.Client = field(
+        default_factory=lambda: httpx2.Client(trust_env=False, verify=False, timeout=30)
+    )
+    """Keeps its connections; certificates are the subject of tests of their own."""
     _desk: Desk | None = None
 
     @property
@@ -127,3 +135,24 @@ class Installation:
         if self._desk is None:
             self._desk = Desk(self.console, "admin", PASSWORD)
         return self._desk
+
+    def told(self, place: Workplace, call: str) -> dict[str, Any]:
+        """Returns what the gateway tells a caller of its call, once the outcome is there."""
+        headers = {"authorization": f"Bearer {place.token}"}
+        deadline = time.monotonic() + 10
+        while time.monotonic() < deadline:
+            answer = self.http.get(f"{self.gateway}/tokenone/calls/{call}", headers=headers)
+            told: dict[str, Any] = answer.json()
+            if answer.status_code == 200 and told["state"] != "open":
+                return told
+        raise AssertionError(f"no outcome of {call}")
+
+    def until_seen(self, place: Workplace, *, providers: int) -> None:
+        """Returns once the gateway knows the workload's keys: within two seconds of the edit."""
+        headers = {"authorization": f"Bearer {place.token}"}
+        deadline = time.monotonic() + 5
+        while time.monotonic() < deadline:
+            answer = self.http.get(f"{self.gateway}/tokenone/whoami", headers=headers)
+            if answer.status_code == 200 and len(answer.json()["providers"]) >= providers:
+                return
+        raise AssertionError("the gateway does not see the workload's keys")

@@ -13,7 +13,7 @@ import re
 import resource
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,6 +65,7 @@ class Worker:
     store: Store
     index: Index
     house: House
+    follow: Follow
     aggregates: Aggregates
     edge: Edge
     control: ControlServer
@@ -104,16 +105,38 @@ class Worker:
     # ── kept fresh ─────────────────────────────────────────────────────────────────────────────────────
     async def _refresh(self) -> None:
         """Follows the database by delta; while it is away the directory ages and calls go on until its bound."""
-        directory = self.house.directory
         while True:
             try:
                 await self.store.changed(REFRESH_SECONDS)
-                delta = await self.store.delta(directory.revision)
+                await self.follow.catch_up()
             except StoreUnavailable:
                 await asyncio.sleep(REFRESH_SECONDS)
-                continue
+
+    async def _tick(self) -> None:
+        """Once a second: what is due by time."""
+        while True:
+            await asyncio.sleep(1)
+            self.house.vault.lapse()
+            if self.tls is not None and self.tls.reload():
+                _say("the certificate was renewed")
+            with contextlib.suppress(LedgerUnavailable):
+                self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
+
+
+@dataclass(frozen=True, slots=True)
+class Follow:
+    """Brings the directory up to the database; whoever cannot wait for the next poll asks for it."""
+
+    store: Store
+    house: House
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def catch_up(self) -> None:
+        """Applies what changed since the directory's revision; raises StoreUnavailable."""
+        async with self.turn:
+            delta = await self.store.delta(self.house.directory.revision)
             self.house.clock.anchor(delta.database_us)
-            self._react(directory.apply(delta))
+            self._react(self.house.directory.apply(delta))
 
     def _react(self, touched: Touched) -> None:
         """Drops what was derived from rows that changed, and cuts the calls of compromised keys."""
@@ -126,16 +149,6 @@ class Worker:
             for version in house.directory.versions(key_id):
                 if not _leasable_now(house, key, version):
                     house.client.retire_pool(key_id, version.version)
-
-    async def _tick(self) -> None:
-        """Once a second: what is due by time."""
-        while True:
-            await asyncio.sleep(1)
-            self.house.vault.lapse()
-            if self.tls is not None and self.tls.reload():
-                _say("the certificate was renewed")
-            with contextlib.suppress(LedgerUnavailable):
-                self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,10 +255,11 @@ def _wire(spec: GatewaySpec, store: Store, index: Index, house: House) -> Worker
         tls=tls.context if tls else None,
         on_refused=refused,
     )
-    ops = Ops(house, Status(spec, house, edge).tell)
+    follow = Follow(store, house)
+    ops = Ops(house, Status(spec, house, edge).tell, follow.catch_up)
     socket_path = run / f"gateway-{house.slot}.sock"
     control = ControlServer(socket_path, ops.by_name(), allowed_uids=frozenset(spec.control_uids))
-    return Worker(spec, store, index, house, aggregates, edge, control, tls)
+    return Worker(spec, store, index, house, follow, aggregates, edge, control, tls)
 
 
 def _leasable_now(house: House, key: Key | None, version: KeyVersion) -> bool:

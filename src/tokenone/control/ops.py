@@ -6,7 +6,7 @@ text appears once, in the reply that mints it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,8 @@ class Ops:
 
     house: House
     status: Callable[[], dict[str, Any]]
+    catch_up: Callable[[], Awaitable[None]]
+    """Brings the directory up to the database: what was just made there may be asked for here."""
 
     def by_name(self) -> dict[str, Any]:
         """Returns the table that the control server serves."""
@@ -64,6 +66,7 @@ class Ops:
         key = _row(request, "key", Key)
         endpoint = _row(request, "endpoint", Endpoint)
         context = _row(request, "context", SealContext)
+        await self.catch_up()
         await self.house.ledger.append(
             "key",
             {
@@ -82,6 +85,7 @@ class Ops:
 
     async def probe(self, request: dict[str, Any]) -> dict[str, Any]:
         """Sends the provider's cheapest request with a key; never one that costs money."""
+        await self.catch_up()
         return await probe(self.house, _text(request, "key"))
 
     async def mint(self, request: dict[str, Any]) -> dict[str, Any]:
