@@ -68,24 +68,33 @@ class PieceFinder:
     """Finds the pieces of each event of one stream; remembers what stood around the last event's piece,
     because most events differ from the one before in their piece alone."""
 
-    __slots__ = ("_after", "_before", "_channel")
+    __slots__ = ("_after", "_before", "_channel", "_indexes")
 
     def __init__(self) -> None:
         self._before = self._after = b"\x00"
         self._channel: Channel = ()
+        self._indexes: list[bytes] = []
 
     def pieces(self, event: bytes) -> list[Piece] | None:
         """Returns the pieces of text that `event` adds; None if it is no event of deltas, but whole JSON."""
-        before = self._before
-        if event.startswith(before) and event.endswith(self._after):
-            start, end = len(before), len(event) - len(self._after)
-            if start <= end and event.find(b'"', start, end) < 0 and event.find(b"\\", start, end) < 0:
+        if event.startswith(self._before):
+            start = len(self._before)
+            end = event.find(b'"', start)
+            if end >= 0 and event.find(b"\\", start, end) < 0 and self._same_after(event[end:]):
                 return [Piece(self._channel, start, end)]
         found = find_pieces(event)
         if found is not None and len(found) == 1:
             self._channel, start, end = found[0]
             self._before, self._after = event[:start], event[end:]
+            self._indexes = _INDEX.findall(self._after)
         return found
+
+    def _same_after(self, after: bytes) -> bool:
+        """Says whether what follows a piece leaves channel and number of pieces as they were."""
+        if after == self._after:
+            return True
+        plain = b'"type"' not in after and b'"delta"' not in after and _PIECE.search(after) is None
+        return plain and _INDEX.findall(after) == self._indexes
 
 
 def find_pieces(event: bytes) -> list[Piece] | None:

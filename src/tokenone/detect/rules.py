@@ -14,12 +14,11 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from tokenone.detect import checks
+from tokenone.detect.key_block import PrivateKeyBlock
 from tokenone.types import Finding
 
 NEAR: Final = 160
 """How far around an anchor its context is looked for, in characters."""
-MAX_KEY_BLOCK: Final = 16_384
-PEM_BEGIN: Final = "-----BEGIN "
 
 
 def _always(_: str) -> bool:
@@ -75,35 +74,6 @@ class AwsKeyPair:
         return (found, Finding("aws-secret-key", 960, secret.start(), secret.end()))
 
 
-class PrivateKeyBlock:
-    """A PEM or PGP private key, its line breaks real or written as `\\n`; half of one counts too."""
-
-    _label = re.compile(r"((?:[A-Z0-9]{1,16} ){0,4}?)PRIVATE KEY(?: BLOCK)?-----")
-    _headers = re.compile(r"(?:(?:\s|\\[nr])*+[A-Z][A-Za-z-]{2,20}: [^\n\\]{0,200}+){1,4}+")
-    _body = re.compile(r"(?:[A-Za-z0-9+/=\s]|\\[nr])*+")
-    _tail = re.compile(r"-----END [A-Z0-9 ]{1,60}-----")
-    _breaks = re.compile(r"\s+|\\[nr]")
-
-    def find(self, text: str, at: int) -> tuple[Finding, ...]:
-        label = self._label.match(text, at)
-        if label is None:
-            return ()
-        headers = self._headers.match(text, label.end())
-        body = self._body.match(text, headers.end() if headers else label.end())
-        assert body is not None  # it matches the empty string
-        inside = self._breaks.sub("", body[0][:MAX_KEY_BLOCK])
-        if len(inside) < 40 or not checks.looks_random(inside[:400], 3.0):
-            return ()
-        tail = self._tail.match(text, body.end())
-        end = tail.end() if tail else min(body.end(), label.end() + MAX_KEY_BLOCK)
-        kind = label[1].strip()
-        name = "encrypted-private-key" if kind == "ENCRYPTED" or headers else "private-key"
-        if not kind and text.rfind("private_key_id", max(0, at - 400), at) >= 0:
-            name = "google-service-account-key"
-        score = 400 if name == "encrypted-private-key" else 990
-        return (Finding(name, score, at - len(PEM_BEGIN), end),)
-
-
 @dataclass(frozen=True, slots=True)
 class Anchor:
     """`trigger` is the rare character; `behind` what stands before it, `ahead` what follows, all as
@@ -127,11 +97,11 @@ _AWS_SECRET: Final = rf"([A-Za-z0-9+/]{{40}})(?!{_BASE64})"
 
 
 def _rule(name: str, score: int, back: int, pattern: str, check: Callable[[str], bool] = _always) -> Rule:
-    return Rule(name, score, back, re.compile(pattern), check)
+    return Rule(name, score, back, re.compile(pattern, re.ASCII), check)
 
 
 def _context(name: str, near: str, pattern: str, check: Callable[[str], bool]) -> Rule:
-    return Rule(name, 700, 0, re.compile(_GAP + pattern), check, re.compile(near))
+    return Rule(name, 700, 0, re.compile(_GAP + pattern, re.ASCII), check, re.compile(near, re.ASCII))
 
 
 _SK = (

@@ -11,7 +11,8 @@ import string
 from collections.abc import Iterable
 from typing import Final
 
-from tokenone.detect.rules import ANCHORS, MAX_KEY_BLOCK, PEM_BEGIN, Anchor, Finder
+from tokenone.detect.key_block import BEGIN, MAX_BLOCK, unfinished
+from tokenone.detect.rules import ANCHORS, Anchor, Finder
 from tokenone.types import Finding
 
 MAX_HELD: Final = 8192
@@ -21,9 +22,6 @@ _UNANCHORED: Final = 96
 _IN_RUNS: Final = string.ascii_letters + string.digits + "-_+/=.~"
 _SPELLING_ESCAPE: Final = re.compile(rb"\\(?:u00[2-7]|/)")
 _RUN: Final = r"[A-Za-z0-9+/_\-]{16}"
-_LINE_BREAKS: Final = re.compile(r"(?:\s|\\[nr])+")
-_SHORTEST_LINE: Final = 16
-_LAST_LINES: Final = 300
 
 
 class SecretsDetector:
@@ -59,22 +57,10 @@ class SecretsDetector:
         run = len(text.rstrip(_IN_RUNS))
         if length - run > _UNANCHORED and _IN_TEXT.search(text, run) is None:
             run = length - _UNANCHORED
-        block = text.rfind(PEM_BEGIN.rstrip(), max(0, length - MAX_KEY_BLOCK))
-        if block >= 0 and _unfinished(text[block:]):
+        block = text.rfind(BEGIN, max(0, length - MAX_BLOCK))
+        if block >= 0 and unfinished(text, block):
             run = min(run, block)
         return max(run, length - MAX_HELD)
-
-
-def _unfinished(block: str) -> bool:
-    """Says whether a text that starts with `-----BEGIN` may still become a private key."""
-    label, dashes, body = block[len(PEM_BEGIN) :].partition("-----")
-    if not dashes:
-        return len(label) <= 64 and label == label.upper()
-    body, _, end = body.partition("-----")
-    if "PRIVATE KEY" not in label or "-----" in end or not "END ".startswith(end[:4]):
-        return False
-    lines = _LINE_BREAKS.split(body[-_LAST_LINES:])
-    return all(len(line) >= _SHORTEST_LINE for line in lines[1:-2])
 
 
 def _compile(anchors: Iterable[Anchor], *, raw: bool) -> list[str]:
@@ -111,7 +97,7 @@ def _in_group_order(anchors: Iterable[Anchor]) -> list[Anchor]:
     return sorted(anchors, key=lambda anchor: (places[anchor.trigger], bool(anchor.ahead)))
 
 
-_IN_TEXT: Final = re.compile("|".join(_compile(ANCHORS, raw=False)))
+_IN_TEXT: Final = re.compile("|".join(_compile(ANCHORS, raw=False)), re.ASCII)
 _IN_RAW: Final = tuple(re.compile(form.encode("ascii")).search for form in _compile(ANCHORS, raw=True))
 _FINDERS: Final[tuple[tuple[Finder, ...], ...]] = (
     (),

@@ -29,6 +29,15 @@ class RecordingDetector:
                 at = text.find(needle, at + len(needle))
         return sorted(found, key=lambda finding: finding.start)
 
+    def suspects(self, raw: bytes) -> bool:  # noqa: ARG002 (the seam's signature)
+        """Always wants to see the text."""
+        return True
+
+    def settled(self, text: str) -> int:
+        """Holds back as much as the start of a needle could be long."""
+        longest = max(map(len, self._needles), default=1)
+        return max(0, len(text) - longest + 1)
+
     def saw(self, fragment: str) -> bool:
         """Says whether any inspected text contained `fragment`."""
         return any(fragment in text for text in self.texts)
