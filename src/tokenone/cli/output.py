@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -152,10 +153,12 @@ def printable(text: str) -> str:
 
 
 def _lines(rows: Iterable[Document], columns: Sequence[Column], *, heading: bool = True) -> None:
+    lines = ("\t".join(printable(column.show(row)) for column in columns) for row in rows)
+    first = next(lines, None)  # fetched before anything is written: a refusal leaves stdout empty
     if heading:
         sys.stdout.write("\t".join(column.heading for column in columns) + "\n")
-    for row in rows:
-        sys.stdout.write("\t".join(printable(column.show(row)) for column in columns) + "\n")
+    for line in [] if first is None else chain([first], lines):
+        sys.stdout.write(line + "\n")
 
 
 def _formula_safe(value: Any) -> Any:

@@ -57,7 +57,7 @@ def list_scopes(
     rows = _tree(desk.client)
     if below is not None:
         found = find_scope(desk.client, below)
-        top = "".join(row["path"] for row in rows if row["id"] == found.id)
+        top = "".join(str(row["path"]) for row in rows if row["id"] == found.id)
         rows = [row for row in rows if f"{row['path']}/".startswith(f"{top}/")]
     desk.output.rows(rows, _COLUMNS)
 
@@ -71,7 +71,7 @@ def _with_paths(client: Client) -> Iterator[Document]:
     paths: dict[str, str] = {}
     for kind, parent in zip(KINDS, ("", "tenant", "project"), strict=True):
         for row in client.pages(f"/{kind}s"):
-            above = paths.get(row[parent], row[parent]) + "/" if parent else ""
+            above = f"{paths.get(row[parent], row[parent])}/" if parent else ""
             paths[row["id"]] = above + row["name"]
             yield {**row, "kind": kind, "path": paths[row["id"]]}
 
