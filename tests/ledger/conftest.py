@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import importlib.util
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -83,6 +83,7 @@ class House:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        self.keys = KEYS
         self.clock = FrozenClock()
         self.disk = FailingDisk()
         self.public = SIGNING.public_key().public_bytes_raw()
@@ -107,10 +108,6 @@ class House:
                 await ledger.close()
 
         return asyncio.run(boot())
-
-    def crash(self, story: Callable[[Ledger], Coroutine[Any, Any, Any]]) -> Any:
-        """Runs one boot that ends without closing: what it left open stays open."""
-        return self.run(story)
 
 
 def intent(call: str, attempt: int = 1) -> dict[str, Any]:

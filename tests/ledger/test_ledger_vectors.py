@@ -74,9 +74,10 @@ def test_a_good_path_gives_the_root(case: dict[str, Any]) -> None:
 @pytest.mark.parametrize("case", MERKLE["bad"], ids=lambda case: case["why"])
 def test_a_bad_path_gives_no_or_another_root(case: dict[str, Any]) -> None:
     try:
-        assert fold(case) != case["root"]
-    except IntegrityError as error:
-        assert error.detail
+        root = fold(case)
+    except IntegrityError:
+        root = "refused"
+    assert root != case["root"]
 
 
 @pytest.mark.parametrize("case", RECEIPT["good"], ids=lambda case: case["seq"])

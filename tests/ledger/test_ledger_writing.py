@@ -1,4 +1,4 @@
-"""Laws of the writer: durable before told, in order, one outcome each, one writer per slot, bounded, rotated, ratcheted."""
+"""Laws of the writer: durable before told, in order, one outcome each, one writer per slot, bounded."""
 
 from __future__ import annotations
 
@@ -146,9 +146,13 @@ def test_epoch_keys_move_on_every_ten_minutes_and_the_auditor_follows(house: Any
 def test_the_queue_is_bounded_but_outcomes_always_get_in(house: Any, calls: Any) -> None:
     async def story(ledger: Ledger) -> None:
         ledger.append("intent", calls.intent("a"))
-        with pytest.raises(LedgerUnavailable):
-            for _ in range(2000):  # the loop never yields, so at most one batch leaves the queue
+        refused = 0
+        for _ in range(2000):
+            try:
                 ledger.append("note", {})
+            except LedgerUnavailable:
+                refused += 1
+        assert refused
         await ledger.append("outcome", calls.outcome("a"))
 
     house.run(story, LedgerLimits(queued=50, reserve_bytes=4096))

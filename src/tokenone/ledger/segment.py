@@ -27,7 +27,7 @@ _FRONT: Final = struct.Struct(">IB")
 _CRC: Final = struct.Struct(">I")
 _HEADER: Final = struct.Struct(">IQQ32s")
 _NAME: Final = re.compile(r"([0-9]{10})\.seg")
-_READ: Final = 1 << 20
+_READ: Final = 1 << 18
 
 
 class Header(NamedTuple):

@@ -31,6 +31,8 @@ class SlotCheck:
         self._report = report
         self._position = Position(0, chain.genesis(log.origin, log.slot))
         self._segment = ""
+        self._in_segment = 0
+        """The segment whose header was taken."""
         self._boot = 0
         self._epoch = 0
         self._key: chain.EpochKey | None = None
@@ -79,16 +81,23 @@ class SlotCheck:
         held: set[batch.Statement],
     ) -> None:
         self._report.segments += 1
-        try:
-            self._header(file, number)
-            for whole in walk.walk(file, self._log, self._position):
-                if whole.statement in asked:
-                    held.add(whole.statement)
-                self._report.batches += 1
-                for row in whole.rows:
-                    self._row(row)
-        except walk.Stop as stop:
-            self._stopped(file, stop, last=last)
+        while True:
+            size = file.seek(0, 2)
+            try:
+                if self._in_segment != number:
+                    self._header(file, number)
+                    self._in_segment = number
+                for whole in walk.walk(file, self._log, self._position):
+                    if whole.statement in asked:
+                        held.add(whole.statement)
+                    self._report.batches += 1
+                    for row in whole.rows:
+                        self._row(row)
+            except walk.Stop as stop:
+                if last and file.seek(0, 2) != size:
+                    continue  # a writer went on meanwhile, and what looked cut may be whole now
+                self._stopped(file, stop, last=last)
+            return
 
     def _header(self, file: BinaryIO, number: int) -> None:
         """Takes the chain up from the segment's header, which must go on where the last one ended."""
