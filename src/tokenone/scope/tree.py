@@ -30,8 +30,8 @@ from tokenone.scope.rules import Rules, intersect
 from tokenone.scope.shelf import EVERYBODY, Shelf, Touched
 from tokenone.types import Mode, Provider, Scope
 
-REMEMBERED: Final = 50_000
-"""Answers kept at most; about 20 MB."""
+REMEMBERED: Final = 10_000
+"""Answers kept at most: about 4 MB, and few enough to be forgotten within 5 ms."""
 
 NOTHING: Final = Restrictions(models=(), providers=())
 """What a scope whose row is gone allows."""
