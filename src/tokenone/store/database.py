@@ -7,6 +7,7 @@ and `audit_events`.
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import AsyncIterator
@@ -77,6 +78,8 @@ class Database:
                 pool_timeout=BUSY_SECONDS,
             )
         _make_private(self.url.database)
+        # It logs every statement with its values at DEBUG, whatever hide_parameters says.
+        logging.getLogger("aiosqlite").setLevel(logging.WARNING)
         engine = create_async_engine(
             self.url, connect_args={"timeout": BUSY_SECONDS}, hide_parameters=True, pool_timeout=BUSY_SECONDS
         )

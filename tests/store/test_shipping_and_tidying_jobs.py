@@ -1,0 +1,86 @@
+"""The jobs, with a real ledger beside a real index."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
+from tokenone import jobs
+from tokenone.clock import AnchoredClock
+from tokenone.errors import StoreUnavailable
+from tokenone.ledger.writer import Ledger, LedgerKeys
+from tokenone.store import Index, Store
+
+pytestmark = pytest.mark.anyio
+KEYS = LedgerKeys(Ed25519PrivateKey.generate(), X25519PrivateKey.generate().public_key(), "log.example/jobs")
+
+
+async def written(directory: Path, slot: int, calls: range) -> None:
+    """Writes an intent and an outcome for each call into a slot's log."""
+    ledger = await asyncio.to_thread(Ledger.open, directory, slot, KEYS, AnchoredClock())
+    await ledger.start()
+    for number in calls:
+        fields: dict[str, Any] = {"call": f"call_{slot}_{number}", "tenant": "ten_a", "attempt": 1}
+        await ledger.append("intent", {**fields, "key": "key_a", "ver": 1, "provider": "openai"})
+        if number % 5:
+            await ledger.append("outcome", {**fields, "cause": "complete", "final": True, "status": 200})
+    await ledger.close()
+
+
+async def test_every_slot_is_shipped_once_and_only_the_new_after_that(tmp_path: Path, index: Index) -> None:
+    await written(tmp_path, 0, range(1, 5))
+    await written(tmp_path, 1, range(1, 3))
+    assert await jobs.ship_once(tmp_path / "none", index) == 0
+    assert await jobs.ship_once(tmp_path, index) >= 12
+    assert len(await index.calls({})) == 6
+    assert await jobs.ship_once(tmp_path, index) == 0
+    await written(tmp_path, 0, range(6, 8))
+    assert await jobs.ship_once(tmp_path, index) >= 4
+    assert {call.outcome for call in await index.calls({})} == {"ok"}
+
+
+async def test_a_crashed_call_is_shown_as_unknown_after_recovery(tmp_path: Path, index: Index) -> None:
+    await written(tmp_path, 0, range(5, 6))  # no outcome: closed by the next boot's recovery
+    await written(tmp_path, 0, range(6, 7))
+    await jobs.ship_once(tmp_path, index)
+    call, attempts = await index.call("call_0_5")
+    assert (call.outcome, call.tenant, len(attempts)) == ("unknown", "ten_a", 1)
+
+
+async def test_shipping_goes_on_after_an_outage(tmp_path: Path, index: Index) -> None:
+    await written(tmp_path, 0, range(1, 5))
+    shipped = asyncio.Event()
+
+    class Flaky:
+        """The real index, away at first."""
+
+        failures = 3
+
+        async def ship(self, *given: Any) -> int:
+            if self.failures:
+                self.failures -= 1
+                raise StoreUnavailable
+            count = await index.ship(*given)
+            shipped.set()
+            return count
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(index, name)
+
+    work = asyncio.create_task(jobs.ship_forever(tmp_path, Flaky(), pause_seconds=0))  # type: ignore[arg-type]
+    async with asyncio.timeout(20):
+        await shipped.wait()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    assert len(await index.calls({})) == 4
+
+
+async def test_one_process_tidies_at_a_time(store: Store) -> None:
+    assert await jobs.tidy_once(store, "job_a") is not None
+    assert await jobs.tidy_once(store, "job_b") is None
+    assert await jobs.tidy_once(store, "job_a") is not None
