@@ -31,15 +31,15 @@ class GatewaySection(_Section):
     """The data plane's listener and limits."""
 
     listen: str = "127.0.0.1:8484"
-    workers: int = Field(1, ge=1, le=64)
+    workers: int = Field(default=1, ge=1, le=64)
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
-    body_mib: int = Field(64, ge=1, le=1024)
-    drain_seconds: int = Field(600, ge=1)
-    first_byte_seconds: float = Field(600.0, gt=0)
-    idle_seconds: float = Field(300.0, gt=0)
-    connect_seconds: float = Field(5.0, gt=0)
+    body_mib: int = Field(default=64, ge=1, le=1024)
+    drain_seconds: int = Field(default=600, ge=1)
+    first_byte_seconds: float = Field(default=600.0, gt=0)
+    idle_seconds: float = Field(default=300.0, gt=0)
+    connect_seconds: float = Field(default=5.0, gt=0)
 
 
 class ConsoleSection(_Section):
@@ -82,7 +82,7 @@ class LedgerSection(_Section):
     """The log's public name and the segment size."""
 
     origin: str = "tokenone.local/unnamed"
-    segment_mib: int = Field(16, ge=1, le=1024)
+    segment_mib: int = Field(default=16, ge=1, le=1024)
 
 
 class CliSection(_Section):
@@ -98,7 +98,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="TOKENONE_", env_nested_delimiter="__", extra="forbid")
 
-    profile: str = Field("single", pattern="^(single|production)$")
+    profile: str = Field(default="single", pattern="^(single|production)$")
     gateway: GatewaySection = GatewaySection()
     console: ConsoleSection = ConsoleSection()
     database: DatabaseSection = DatabaseSection()

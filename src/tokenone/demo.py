@@ -33,7 +33,7 @@ from tokenone.config import environment_for_children
 from tokenone.testing.desk import Desk, Workplace
 
 OPENAI_MODEL: Final = "gpt-4o-mini"
-ANTHROPIC_MODEL: Final = "claude-sonnet-4-5"
+ANTHROPIC_MODEL: Final = "claude-sonnet-5"
 GATEWAY_PORT: Final = 8484
 CONSOLE_PORT: Final = 8485
 START_SECONDS: Final = 60

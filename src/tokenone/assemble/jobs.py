@@ -8,11 +8,11 @@ import signal
 import sys
 from pathlib import Path
 
-from tokenone import jobs
 from tokenone.assemble.files import LEDGER_DIRECTORY
 from tokenone.assemble.spec import JobsSpec, receive
 from tokenone.clock import AnchoredClock
 from tokenone.errors import TokenOneError
+from tokenone.jobs import ship_forever, tidy_forever
 from tokenone.store import Index, Store
 
 
@@ -26,8 +26,8 @@ async def _run() -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     ledger = Path(spec.directory) / LEDGER_DIRECTORY
     work = [
-        asyncio.create_task(jobs.ship_forever(ledger, index)),
-        asyncio.create_task(jobs.tidy_forever(store)),
+        asyncio.create_task(ship_forever(ledger, index)),
+        asyncio.create_task(tidy_forever(store)),
     ]
     inherited.say_ready()
     await stop.wait()

@@ -17,6 +17,7 @@ from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.decode import decoded, decoder
 from tokenone.dispatch.scrub import Scrubbed, scrub
+from tokenone.dispatch.tail import TailReader
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamBroken
 from tokenone.money import usd_text
 from tokenone.types import Action, Headers
@@ -87,8 +88,9 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     """Holds a reply of up to 1 MiB, so that its cost stands in the headers; streams a longer one."""
     body, whole = await _gather(reply, HELD_BYTES)
     if not whole:
-        await _stream_raw(call, attempt, reply, body)
+        await _stream_long(call, attempt, reply, body, ending)
         return
+    ending.whole = True
     plain = decoded(body, reply.get(b"content-encoding"))
     if plain:
         ending.text_bytes = len(plain)
@@ -115,24 +117,31 @@ def _inspect_held(house: House, call: Call, plain: bytes | None, ending: Ending)
     return None if inspection.body is plain else inspection.body
 
 
-async def _stream_raw(call: Call, attempt: Attempt, reply: Incoming, first: bytes) -> None:
-    """Passes a long reply through as it comes."""
+async def _stream_long(call: Call, attempt: Attempt, reply: Incoming, first: bytes, ending: Ending) -> None:
+    """Passes a reply through that is too long to hold; its usage is read from its end."""
     exchange = call.exchange
     length = reply.get(b"content-length")
     fields = governed(call, attempt, reply, reply.headers)
     exchange.start(reply.status, fields, length=int(length) if length else None)
-    if not exchange.write(first):
-        await exchange.writable()
-    while (chunk := await reply.chunk()) is not None:
+    machine = decoder(reply.get(b"content-encoding"))
+    tail = TailReader()
+    chunk: bytes | None = first
+    while chunk is not None:
+        if machine is not None:
+            tail.feed(machine.feed(chunk))
         if not exchange.write(chunk):
             await exchange.writable()
+        chunk = await reply.chunk()
     exchange.finish()
+    ending.whole = True
+    ending.model, ending.usage = call.facts.read(tail.digest(), call.front.path)
 
 
 async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incoming, ending: Ending) -> None:
     """Streams events back: metered on a decoded copy, inspected, the unasked usage chunk withheld."""
     stream = Stream(house, call, reply)
-    call.exchange.start(reply.status, governed(call, attempt, reply, reply.headers))
+    fields = forward.response_headers(reply.headers, decoded=stream.decoded)
+    call.exchange.start(reply.status, governed(call, attempt, reply, fields))
     try:
         while (chunk := await reply.chunk()) is not None:
             if not attempt.first_us:
@@ -143,6 +152,7 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
                 await call.exchange.writable()
         if out := stream.finish():
             call.exchange.write(out)
+        ending.whole = stream.meter.ended
         if stream.meter.failed:
             ending.cause = UpstreamBroken.code
         call.exchange.finish()
@@ -151,29 +161,34 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
 
 
 class Stream:
-    """One event stream on its way back: the meter, the detectors, and what may be forwarded."""
+    """One event stream on its way back: the meter, the detectors, and what may be forwarded.
 
-    __slots__ = ("_decoder", "_inspector", "_raw", "meter")
+    Where events may be withheld or changed, an encoded stream (which was not asked for) goes back decoded;
+    elsewhere it goes back as it came and a decoded copy is metered.
+    """
+
+    __slots__ = ("_decoder", "_inspector", "_raw", "decoded", "meter")
 
     def __init__(self, house: House, call: Call, reply: Incoming) -> None:
         assert call.caller is not None
         encoding = reply.get(b"content-encoding")
-        self._decoder = None if encoding is None else decoder(encoding)
-        self._raw = encoding is not None
-        """Encoded streams go back as they came: they were not asked for where events may be withheld."""
-        self.meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not self._raw)
         action = call.caller.tenant.detect.response
+        changes = call.spliced or action in (Action.REDACT, Action.BLOCK)
+        self._decoder = None if encoding is None else decoder(encoding)
+        self.decoded = changes and self._decoder is not None
+        self._raw = encoding is not None and not self.decoded
+        self.meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not self._raw)
         self._inspector = None
         if action is not Action.ALLOW:
             self._inspector = StreamInspector(house.detectors, action)
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to forward now; raises ContentBlocked where the tenant blocks."""
-        if self._raw:
-            plain = self._decoder.feed(chunk) if self._decoder is not None else b""
-            self._look(self.meter.feed(plain))
-            return chunk
-        return self._look(self.meter.feed(chunk))
+        if self._decoder is None and not self._raw:
+            return self._look(self.meter.feed(chunk))
+        plain = self._decoder.feed(chunk) if self._decoder is not None else b""
+        out = self._look(self.meter.feed(plain))
+        return chunk if self._raw else out
 
     def finish(self) -> bytes:
         """Returns what was still held when the stream ended."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
 from tokenone.canonical import Canonical
+from tokenone.dispatch.text import text_bytes
 from tokenone.errors import CallerGone, ProviderError, TokenOneError
 from tokenone.meter.fee import fee
 from tokenone.meter.rate import Cost, price
@@ -28,6 +29,8 @@ class Ending:
     error_class: ErrorClass | None = None
     received: int = 0
     text_bytes: int = 0
+    whole: bool = False
+    """The reply came to its end, as the provider marks it."""
     usage: Usage | None = None
     model: str | None = None
     verdict: Action = Action.ALLOW
@@ -101,8 +104,10 @@ def settle(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settle
     call.dispatched = call.dispatched or attempt.sent
     cost = None
     if attempt.sent and _may_cost(ending) and call.facts.bills(call.front.path):
-        if ending.cause != "complete":
-            ending.usage = estimate(ending.usage, request_bytes=len(call.body), reply_bytes=ending.text_bytes)
+        if not ending.whole:
+            ending.usage = estimate(
+                ending.usage, request_bytes=text_bytes(call.body), reply_bytes=ending.text_bytes
+            )
         cost = price(
             house.book, provider=call.front.provider.value, model=_priced_model(house, call, ending),
             usage=ending.usage, at_us=call.started_us, rates=caller.tenant.rates,
