@@ -24,10 +24,10 @@ _LABEL_PART: Final = re.compile(r"[A-Z0-9 ]{0,64}-{0,4}\Z", re.ASCII)
 _HEADERS: Final = re.compile(rf"(?:{_HEADER}){{1,4}}+", re.ASCII)
 _BODY: Final = re.compile(_LINES, re.ASCII)
 _END: Final = re.compile(rf"{_SHORT_LINES}-----END [A-Z0-9 ]{{1,60}}-----", re.ASCII)
-_END_PART: Final = re.compile(
-    rf"{_SHORT_LINES}(?:[A-Za-z\-]{{1,20}}(?:: [^\n\\]{{0,200}})?|-----(?:E|EN|END|END [A-Z0-9 ]{{0,60}}-{{0,4}}))?\\{0,4}\Z",
-    re.ASCII,
-)
+_HEADER_PART: Final = r"[A-Za-z\-]{1,20}(?:: [^\n\\]{0,200})?"
+_CLOSING_PART: Final = r"-----(?:E|EN|END|END [A-Z0-9 ]{0,60}-{0,4})"
+_BREAK_PART: Final = r"\\{0,4}"
+_END_PART: Final = re.compile(rf"{_SHORT_LINES}(?:{_HEADER_PART}|{_CLOSING_PART})?{_BREAK_PART}\Z", re.ASCII)
 _BREAKS: Final = re.compile(rf"{_BREAK}+", re.ASCII)
 
 

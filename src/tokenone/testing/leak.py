@@ -145,9 +145,12 @@ def _base64_forms(secret: bytes) -> Iterable[tuple[str, bytes]]:
 def _views(data: bytes) -> Iterable[tuple[str, bytes]]:
     """The bytes as they are, and without what a line breaker or a terminal puts in between."""
     yield "", data
-    joined = data.replace(b"=\r\n", b"").replace(b"=\n", b"").translate(None, b"\r\n\t ")
+    joined = data.translate(None, b"\r\n\t ")
     if len(joined) != len(data):
         yield ", over line breaks", joined
+    if b"=\n" in data or b"=\r\n" in data:
+        soft = data.replace(b"=\r\n", b"").replace(b"=\n", b"")
+        yield ", over soft line breaks", soft.translate(None, b"\r\n\t ")
     unescaped = data.replace(b"\\r", b"").replace(b"\\n", b"").replace(b"\\", b"")
     if len(unescaped) != len(data):
         yield ", over escaped line breaks", unescaped

@@ -103,8 +103,8 @@ class StandIn:
         reply = self._dated(provider, self._reply(record, path, body))
         record.status = reply.status
         if reply.events is None and fault is NONE and not self.manner.latency:
-            outlet.push(whole(reply))
             record.finished = True
+            outlet.push(whole(reply))
             return None
         return self._deliver(record, reply, outlet)
 
@@ -135,10 +135,13 @@ class StandIn:
             return _listing(provider, path)
         if not isinstance(body, dict):
             return _error(provider, 400, "We could not parse the JSON body of your request.")
+        refused = anthropic.refusal(request, body) if provider == "anthropic" else None
+        if refused is not None:
+            return refused
         memo = (provider, path, request.body)
         known = self._replies.get(memo)
         if known is None:
-            known = _inference(provider, request, path, body)
+            known = _inference(provider, path, body)
             if len(self._replies) >= _REMEMBERED_REPLIES:
                 self._replies.clear()
             if known.status == 200:
@@ -224,7 +227,7 @@ def _listing(provider: ProviderName, path: str) -> Reply:
     return _error(provider, 404, f"Unknown request URL: GET {path}.", "unknown_url")
 
 
-def _inference(provider: ProviderName, request: Request, path: str, body: dict[str, Any]) -> Reply:
+def _inference(provider: ProviderName, path: str, body: dict[str, Any]) -> Reply:
     if not isinstance(body.get("model"), str) and path != "/v1/moderations":
         return _error(provider, 400, "you must provide a model parameter")
     if str(body.get("model")).startswith("unknown-"):
@@ -238,7 +241,4 @@ def _inference(provider: ProviderName, request: Request, path: str, body: dict[s
         )
     if path not in ("/v1/messages", "/v1/messages/count_tokens"):
         return _error(provider, 404)
-    refused = anthropic.refusal(request, body)
-    if refused is not None:
-        return refused
     return anthropic.messages(body) if path == "/v1/messages" else anthropic.count_tokens(body)
