@@ -50,8 +50,10 @@ class Forge:
     def booted(self, open_: list[Any] | None = None, **changed: Any) -> None:
         """Adds a boot entry with a new epoch key."""
         self.boot += 1
-        self.key = chain.EpochKey(hashlib.sha256(bytes((self.boot,))).digest())
-        sealed = self.key.seal(AUDITOR.public_key(), origin=self.origin, slot=self.slot, boot=self.boot)
+        first = hashlib.sha256(bytes((self.boot,))).digest()
+        self.key = chain.EpochKey(first)
+        place = {"origin": self.origin, "slot": self.slot, "boot": self.boot}
+        sealed = chain.seal(first, AUDITOR.public_key(), **place)
         fields = {
             "auditor": entry.b64(AUDITOR.public_key().public_bytes_raw()),
             "open": open_ or [],

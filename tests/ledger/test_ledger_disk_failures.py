@@ -22,6 +22,15 @@ async def healthy_again(ledger: Ledger) -> None:
     raise AssertionError("the ledger did not come back")
 
 
+async def probed(disk: Any) -> None:
+    """Waits until the writer has asked the disk three times whether it is back."""
+    for _ in range(5000):
+        if disk.calls.count("reserve") > 3:
+            return
+        await asyncio.sleep(0.001)
+    raise AssertionError("the ledger did not probe")
+
+
 def test_a_full_disk_refuses_is_itself_recorded_and_comes_back(house: Any, calls: Any) -> None:
     async def story(ledger: Ledger) -> None:
         await ledger.append("intent", calls.intent("sent"))
@@ -63,8 +72,7 @@ def test_an_io_error_is_taken_back_and_outcomes_are_kept_for_later(
         with pytest.raises(LedgerUnavailable):
             await ledger.append("intent", calls.intent("refused"))
         late = ledger.append("outcome", calls.outcome("sent"))
-        while house.disk.calls.count("reserve") < 4:
-            await asyncio.sleep(0.001)
+        await probed(house.disk)
         assert not ledger.healthy
         if method == "append":  # in the other case the old segment still takes it
             assert not late.done
@@ -155,7 +163,8 @@ def test_a_disk_that_is_full_at_start_lets_the_ledger_open_and_come_back(house: 
     house.run(story)
     report = house.verify()
     assert report.ok, report.first
-    assert [each.kind for each in read(house.place)] == ["boot", "note", "intent"]
+    first, *notes, last = [each.kind for each in read(house.place)]
+    assert (first, set(notes), last) == ("boot", {"note"}, "intent")
 
 
 def test_rotation_on_a_full_disk_leaves_no_half_born_segment(house: Any) -> None:

@@ -247,9 +247,7 @@ class SlotCheck:
             if not isinstance(sealed, str):
                 raise IntegrityError("the boot sealed no epoch key to an auditor")
             raw = entry.unb64(sealed)
-            return chain.EpochKey.unseal(
-                raw, self._auditor, origin=log.origin, slot=log.slot, boot=parsed.boot
-            )
+            return chain.unseal(raw, self._auditor, origin=log.origin, slot=log.slot, boot=parsed.boot)
         except IntegrityError as error:
             self._found_at(row, MACS, error.detail)
             return None

@@ -77,11 +77,12 @@ class Ledger:
         self._seq, self._link = opening.position.seq, opening.position.link
         self._boot = opening.boot + 1
         self._bytes = opening.position.offset
-        self._key = chain.EpochKey.random()
+        first_key = os.urandom(32)
+        self._key = chain.EpochKey(first_key)
         self._ratchet_due = clock.monotonic_us() + limits.epoch_us
         self._salts: list[str] = []
         self._open = OpenIntents()
-        self._owed = _prologue(keys, slot, self._boot, self._key, opening)
+        self._owed = _prologue(keys, slot, self._boot, first_key, opening)
         self._flushed_at = 0
         """The last entry of the owed ones that are on their way, or 0."""
         self._space = writer.reserved
@@ -233,8 +234,11 @@ class Ledger:
 
     def _salt(self) -> str:
         if not self._salts:
-            block = os.urandom(16 * _SALTS)
-            self._salts = [canonical.b64(block[at : at + 16]) for at in range(0, len(block), 16)]
+            # Groups of 18 bytes make 24 characters; with the 17th byte zero the first 22 are 16 bytes in base64url.
+            block = bytearray(os.urandom(18 * _SALTS))
+            block[16::18] = bytes(_SALTS)
+            text = canonical.b64(bytes(block))
+            self._salts = [text[at : at + 22] for at in range(0, len(text), 24)]
         return self._salts.pop()
 
     # ── epochs ───────────────────────────────────────────────────────────────────────────────────────────
@@ -347,12 +351,12 @@ def _owed(pending: Pending, gone: set[tuple[str, int]]) -> bool:
 
 
 def _prologue(
-    keys: LedgerKeys, slot: int, boot: int, key: chain.EpochKey, opening: recovery.Opening
+    keys: LedgerKeys, slot: int, boot: int, first_key: bytes, opening: recovery.Opening
 ) -> list[Pending]:
     """Returns a boot's first entries: itself, what recovery found, the outcomes that a crash swallowed."""
     sealed = auditor = None
     if keys.auditor is not None:
-        sealed = entry.b64(key.seal(keys.auditor, origin=keys.origin, slot=slot, boot=boot))
+        sealed = entry.b64(chain.seal(first_key, keys.auditor, origin=keys.origin, slot=slot, boot=boot))
         auditor = entry.b64(keys.auditor.public_bytes_raw())
     still_open = opening.open.listed()
     booted = {
