@@ -14,7 +14,10 @@ from tokenone.wire.framing import CHUNKED, UNTIL_CLOSE, FramingError
 
 # Extensions are legal and meaningless; they are passed over within a bound (CVE-2023-39326's lesson).
 _CHUNK_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,8})(;[\t -~]*+)?")
-_TRAILER_LINE: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+")
+# RFC 9110 section 6.5.1: fields that frame a message are no trailers.
+_TRAILER_LINE: Final = re.compile(
+    rb"(?!(?i:transfer-encoding|content-length|host):)[!#$%&'*+\-.^_`|~0-9A-Za-z]++:[\t -~\x80-\xff]*+"
+)
 _CRLF: Final = b"\r\n"
 _MAX_LINE: Final = 512
 _MAX_OVERHEAD: Final = 16_384

@@ -24,6 +24,12 @@ _HOST: Final = re.compile(rb"[A-Za-z0-9._~:\[\]%-]{1,260}")
 _BARE_LF: Final = re.compile(rb"(?<!\r)\n")
 _OPENING: Final = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _MAX_LENGTH_DIGITS: Final = 15
+_SINGLE_FIELDS: Final = (
+    (b"content-length", "content-length"),
+    (b"transfer-encoding", "transfer-encoding"),
+    (b"host", "host"),
+    (b"expect", "expect"),
+)
 
 UNTIL_CLOSE: Final = -2
 CHUNKED: Final = -1
@@ -113,74 +119,65 @@ class _Fields:
 class Head:
     """What requests and responses share: fields in order, and look-up by lower-case name."""
 
-    __slots__ = ("_lower", "_raw", "headers", "http_version", "keep_alive", "length")
+    __slots__ = ("_index", "headers", "http_version", "keep_alive", "length")
 
-    _raw: bytes
-    _lower: bytes
     headers: Headers
     http_version: bytes
     keep_alive: bool
     length: int
     """Body bytes, or CHUNKED, or UNTIL_CLOSE."""
+    _index: dict[bytes, bytes]
 
     def get(self, name: bytes) -> bytes | None:
         """Returns the first value of the field; `name` is lower case."""
-        start = self._lower.find(b"\r\n" + name + b":")
-        if start < 0:
-            return None
-        start += len(name) + 3
-        return self._raw[start : self._raw.index(b"\r\n", start)].strip(b" \t")
+        return self._index.get(name)
 
     def all(self, name: bytes) -> list[bytes]:
         """Returns every value of the field in order; `name` is lower case."""
-        if self._lower.find(b"\r\n" + name + b":") < 0:
+        if name not in self._index:
             return []
         return [value for field, value in self.headers if field.lower() == name]
 
-    def _read_fields(self, parser: HttpRequestParser | HttpResponseParser, fields: _Fields) -> None:
-        raw = self._raw
-        try:
-            parser.feed_data(raw)
-        except HttpParserUpgrade:
-            pass  # raised after the whole head was read; the handler answers it
-        except HttpParserError as error:
-            raise FramingError("head", _plain(error)) from None
+    def _take_fields(self, raw: bytes, fields: _Fields, max_fields: int) -> None:
+        """Takes over what llhttp read of `raw`, and refuses fields that may stand once only."""
+        headers = fields.headers
         if not fields.complete:
             raise FramingError("head", "the head does not end where its blank line is")
+        if len(headers) > max_fields:
+            raise FramingError("header-count", f"at most {max_fields} header fields", 431)
         # llhttp leaves white space at the end of a value.
         if b" \r\n" in raw or b"\t\r\n" in raw:
-            fields.headers = [(name, value.rstrip(b" \t")) for name, value in fields.headers]
-        self.headers = fields.headers
-        self._lower = raw.lower()
+            headers = [(name, value.rstrip(b" \t")) for name, value in headers]
+        self.headers = headers
+        self._index = index = {name.lower(): value for name, value in reversed(headers)}
+        if len(index) != len(headers):
+            for single, reason in _SINGLE_FIELDS:
+                if len(self.all(single)) > 1:
+                    raise FramingError(reason, "a framing field may stand once only")
 
     def _declared_length(self) -> int | None:
         """Returns the length that the fields declare, CHUNKED, or None without any (RFC 9112 section 6)."""
-        lower = self._lower
-        has_length = b"\r\ncontent-length:" in lower
-        if b"\r\ntransfer-encoding:" in lower:
-            return self._chunked_only(has_length)
-        if not has_length:
+        length = self._index.get(b"content-length")
+        coding = self._index.get(b"transfer-encoding")
+        if coding is not None:
+            if length is not None:
+                raise FramingError("both-lengths", "Content-Length and Transfer-Encoding exclude each other")
+            if self.http_version == b"HTTP/1.0":
+                raise FramingError("transfer-encoding", "HTTP/1.0 knows no Transfer-Encoding")
+            if coding.lower() != b"chunked":
+                raise FramingError("transfer-encoding", "the only Transfer-Encoding here is chunked", 501)
+            return CHUNKED
+        if length is None:
             return None
-        values = self.all(b"content-length")
-        if len(values) != 1 or not values[0].isdigit() or len(values[0]) > _MAX_LENGTH_DIGITS:
+        if not length.isdigit() or len(length) > _MAX_LENGTH_DIGITS:
             raise FramingError("content-length", "Content-Length is one plain number")
-        return int(values[0])
-
-    def _chunked_only(self, has_length: bool) -> int:
-        codings = self.all(b"transfer-encoding")
-        if has_length:
-            raise FramingError("both-lengths", "Content-Length and Transfer-Encoding exclude each other")
-        if self.http_version == b"HTTP/1.0":
-            raise FramingError("transfer-encoding", "HTTP/1.0 knows no Transfer-Encoding")
-        if len(codings) != 1 or codings[0].lower() != b"chunked":
-            raise FramingError("transfer-encoding", "the only Transfer-Encoding here is chunked", 501)
-        return CHUNKED
+        return int(length)
 
     def _persists(self) -> bool:
         """HTTP/1.1 persists unless told to close; HTTP/1.0 connections serve one message."""
         if self.http_version == b"HTTP/1.0":
             return False
-        value = self.get(b"connection")
+        value = self._index.get(b"connection")
         if value is None or value == b"keep-alive":
             return True
         tokens = b",".join(self.all(b"connection")).lower().split(b",")
@@ -214,21 +211,19 @@ def parse_request_head(raw: bytes, max_fields: int) -> RequestHead:
     if line is None:
         raise _bad_request_line(raw)
     head = RequestHead()
-    head._raw = raw
     head.method, head.target, head.http_version = line.groups()
     if head.method == b"CONNECT":
         raise FramingError("method", "CONNECT is not served here", 405)
     fields = _Fields()
-    head._read_fields(HttpRequestParser(fields), fields)
-    if len(head.headers) > max_fields:
-        raise FramingError("header-count", f"at most {max_fields} header fields", 431)
-    lower = head._lower
-    _check_host(head, lower)
+    _run(HttpRequestParser(fields), raw)
+    head._take_fields(raw, fields, max_fields)
+    index = head._index
+    _check_host(index.get(b"host"), head.http_version)
     length = head._declared_length()
     head.length = 0 if length is None else length
     head.keep_alive = head._persists()
-    head.upgrade = b"\r\nupgrade:" in lower
-    head.expects_continue = b"\r\nexpect:" in lower and _expects_continue(head)
+    head.upgrade = b"upgrade" in index
+    head.expects_continue = b"expect" in index and _expects_continue(head)
     return head
 
 
@@ -238,13 +233,11 @@ def parse_response_head(raw: bytes, max_fields: int, *, to_head: bool = False) -
     if line is None:
         raise FramingError("start-line", "this is not an HTTP/1.1 status line")
     head = ResponseHead()
-    head._raw = raw
     head.http_version, status, reason = line.groups()
     head.status, head.reason = int(status), reason or b""
     fields = _Fields()
-    head._read_fields(HttpResponseParser(fields), fields)
-    if len(head.headers) > max_fields:
-        raise FramingError("header-count", f"at most {max_fields} header fields", 431)
+    _run(HttpResponseParser(fields), raw)
+    head._take_fields(raw, fields, max_fields)
     declared = head._declared_length()
     head.keep_alive = head._persists()
     if to_head or head.status < 200 or head.status in (204, 304):
@@ -256,18 +249,27 @@ def parse_response_head(raw: bytes, max_fields: int, *, to_head: bool = False) -
     return head
 
 
-def _check_host(head: RequestHead, lower: bytes) -> None:
+def _run(parser: HttpRequestParser | HttpResponseParser, raw: bytes) -> None:
+    try:
+        parser.feed_data(raw)
+    except HttpParserUpgrade:
+        pass  # raised after the whole head was read; the handler answers it
+    except HttpParserError as error:
+        # llhttp's sentences name grammar, never a field's value.
+        raise FramingError("head", str(error) or "malformed header fields") from None
+
+
+def _check_host(host: bytes | None, version: bytes) -> None:
     """RFC 9112 section 3.2: exactly one Host; HTTP/1.0 may leave it out (load balancers' probes do)."""
-    count = lower.count(b"\r\nhost:")
-    if count == 0 and head.http_version == b"HTTP/1.0":
+    if host is None and version == b"HTTP/1.0":
         return
-    host = head.get(b"host")
-    if count != 1 or host is None or not _HOST.fullmatch(host):
+    if host is None or not _HOST.fullmatch(host):
         raise FramingError("host", "a request names exactly one host")
 
 
 def _expects_continue(head: RequestHead) -> bool:
-    if [value.lower() for value in head.all(b"expect")] != [b"100-continue"]:
+    value = head.get(b"expect")
+    if value is None or value.lower() != b"100-continue":
         raise FramingError("expect", "the only expectation met here is 100-continue", 417)
     return head.http_version == b"HTTP/1.1" and head.length != 0
 
@@ -289,8 +291,3 @@ def _bad_request_line(raw: bytes) -> FramingError:
 
 def _too_large(limit: int) -> FramingError:
     return FramingError("header-size", f"a head has at most {limit} bytes", 431)
-
-
-def _plain(error: HttpParserError) -> str:
-    """llhttp's sentences name grammar, never a field's value."""
-    return str(error) or "malformed header fields"

@@ -57,9 +57,12 @@ def request_line(method: bytes, target: bytes) -> bytes:
 
 
 def _render(headers: Headers, dropped: frozenset[bytes]) -> bytes:
-    kept = [b"%b: %b\r\n" % (name, value) for name, value in headers if name.lower() not in dropped]
-    block = b"".join(kept)
-    count = len(kept)
+    kept = [b": ".join(field) for field in headers if field[0].lower() not in dropped]
+    if not kept:
+        return b""
+    kept.append(b"")
+    block = b"\r\n".join(kept)
+    count = len(kept) - 1
     if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
         raise UnsafeField("a header field holds CR, LF or NUL")
     return block
