@@ -55,6 +55,7 @@ class Child:
         log: Path,
         announces: bool = False,
         environment: Mapping[str, str] | None = None,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.log = log
         ours = os.sched_getaffinity(0)
@@ -68,6 +69,7 @@ class Child:
                     stdin=subprocess.DEVNULL,
                     stdout=subprocess.PIPE if announces else sink,
                     stderr=sink,
+                    pass_fds=tuple(pass_fds),
                 )
         finally:
             os.sched_setaffinity(0, ours)
