@@ -15,6 +15,7 @@ _STRING: Final = rb'"([^"\\]*+(?:\\.[^"\\]*+)*+)"'
 _NAMES: Final = ("content", "text", "delta", "arguments", "partial_json", "thinking", "reasoning_content",
                  "reasoning", "refusal")  # fmt: skip
 _PIECE: Final = re.compile(rb'"(' + "|".join(_NAMES).encode() + rb')"\s*+:\s*+' + _STRING, re.DOTALL)
+_KEYS: Final = re.compile(rb'"(?:type|' + "|".join(_NAMES).encode() + rb')"\s*+:')
 _INDEX: Final = re.compile(rb'index"\s*+:\s*+(\d+)')
 _TYPE: Final = re.compile(rb'"type"\s*+:\s*+"([a-z_.]+)"')
 _DELTA_TYPES: Final = (b".delta", b"content_block_delta", b"text_delta")
@@ -93,8 +94,9 @@ class PieceFinder:
         """Says whether what follows a piece leaves channel and number of pieces as they were."""
         if after == self._after:
             return True
-        plain = b'"type"' not in after and b'"delta"' not in after and _PIECE.search(after) is None
-        return plain and _INDEX.findall(after) == self._indexes
+        if _KEYS.search(after) is not None:
+            return False
+        return not (self._indexes or b"index" in after) or _INDEX.findall(after) == self._indexes
 
 
 def find_pieces(event: bytes) -> list[Piece] | None:
