@@ -1,0 +1,30 @@
+"""The whole run: where it connected to is recorded and judged at its end."""
+
+from __future__ import annotations
+
+import pytest
+
+from kit.egress import Account, Recorder
+
+_RECORDER = pytest.StashKey[Recorder]()
+_ACCOUNT = pytest.StashKey[Account | None]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    recorder = config.stash[_RECORDER] = Recorder()
+    recorder.start()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a run that contacted anything but this machine."""
+    made = session.config.stash[_ACCOUNT] = session.config.stash[_RECORDER].finish()
+    if made is not None and not made.clean and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    made = config.stash.get(_ACCOUNT, None)
+    if made is not None:
+        terminalreporter.write_line(made.line(), green=made.clean, red=not made.clean)

@@ -1,0 +1,18 @@
+"""Makes every Python process below the tests tell where it connects to; then lets the next sitecustomize run.
+
+Law: found by PYTHONPATH, which children inherit; it leaves the module search path as it was without it.
+"""
+
+import contextlib
+import os
+import sys
+
+import egress_witness
+
+_here = os.path.dirname(os.path.abspath(__file__))
+sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _here]
+if os.environ.get(egress_witness.VARIABLE):
+    egress_witness.watch(os.environ[egress_witness.VARIABLE])
+del sys.modules["sitecustomize"]
+with contextlib.suppress(ImportError):
+    import sitecustomize  # noqa: F401  (another one, further down the path)
