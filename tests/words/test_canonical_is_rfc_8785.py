@@ -10,11 +10,14 @@ from hypothesis import strategies as st
 from tokenone.canonical import MAX_INTEGER, b64, check, decode, encode, unb64
 from tokenone.errors import IntegrityError
 
-keys = st.text(st.characters(max_codepoint=127), max_size=12)
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-leaves = st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | texts
-values = st.recursive(leaves, lambda inner: st.lists(inner) | st.dictionaries(keys, inner), max_leaves=20)
-objects = st.dictionaries(keys, values)
+keys = st.text(st.characters(max_codepoint=127), max_size=8)
+leaves = st.none() | st.booleans() | st.integers(-MAX_INTEGER, MAX_INTEGER) | st.text(max_size=12)
+values = st.recursive(
+    leaves,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3),
+    max_leaves=6,
+)
+objects = st.dictionaries(keys, values, max_size=5)
 
 
 @given(objects)
