@@ -49,16 +49,16 @@ def test_a_crash_is_closed_as_unknown_by_the_normal_path(house: Any, calls: Any)
     assert entries[-2].fields == {"attempt": 1, "call": "c", "cause": "unknown"}
 
 
-@pytest.mark.parametrize("cut", [1, 5, 40, 200, 230])
+@pytest.mark.parametrize("cut", [1, 5, 40, 200, 230, -4, -1])
 def test_a_torn_tail_is_cut_off_kept_aside_and_told(house: Any, calls: Any, forge: Any, cut: int) -> None:
     path = first_boot(house, calls)
     ends = batch_ends(path, forge)
     whole = path.read_bytes()
-    torn = whole[ends[-2] : ends[-2] + cut]
+    torn = whole[ends[-2] : (ends[-2] if cut > 0 else ends[-1]) + cut]
     path.write_bytes(whole[: ends[-2]] + torn)
     report = house.verify()
     assert report.ok, report.first
-    assert report.tails[0].length == cut
+    assert report.tails[0].length == len(torn)
     again(house)
     report = house.verify()
     assert report.ok, report.first

@@ -1,8 +1,7 @@
 """The chain's arithmetic: leaf, link, MAC, and the epoch key that moves forward only.
 
-Law: links need no key; a MAC needs the epoch's key, which is overwritten when its ten minutes are over. The
-first key of a boot leaves the process only sealed to the offline auditor. It keeps no log and touches no
-file.
+Law: links need no key; a MAC needs the epoch's key, which is dropped when its ten minutes are over. The first
+key of a boot leaves the process only sealed to the offline auditor. It keeps no log and touches no file.
 """
 
 from __future__ import annotations

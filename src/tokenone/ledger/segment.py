@@ -118,7 +118,8 @@ def batches_in(file: BinaryIO, offset: int) -> Iterator[tuple[batch.Statement, b
         at = held.find(batch.MAGIC)
         while at >= 0 and (len(held) - at >= keep or not more):
             payload = batch.longest(held[at : at + keep])
-            if payload is not None:
+            # Without all of its checksum behind it, it is a write that was cut off in its last four bytes.
+            if payload is not None and len(held) - at >= len(payload) + 4:
                 with contextlib.suppress(IntegrityError):  # it may only look like one
                     yield batch.parse(payload)
             at = held.find(batch.MAGIC, at + 1)
