@@ -26,7 +26,7 @@ CREDENTIAL = (b"authorization", b"Bearer sk-proj-" + b"b" * 40)
 
 async def _serve(origin_text: str, ca_file: str | None) -> None:
     origin = parse_origin(origin_text)
-    ca_pem = None if ca_file is None else Path(ca_file).read_text(encoding="ascii")
+    ca_pem = None if ca_file is None else await asyncio.to_thread(Path(ca_file).read_text)
     client = Client(EgressRules(("127.0.0.0/8",)))
 
     async def forward_call(exchange: Exchange) -> None:

@@ -9,6 +9,8 @@ from typing import TypeAlias
 
 import msgspec
 
+MODEL = "gpt-4o-mini"
+
 
 class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody who answers `POST path` with a chat completion; calls take the tokens in turn."""
@@ -20,7 +22,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     host: str = "127.0.0.1"
     ca_file: str | None = None
     """Set: TLS, verified against this file."""
-    model: str = "gpt-4o-mini"
+    model: str = MODEL
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):

@@ -44,8 +44,8 @@ from tokenone.vault.vault import Vault
 
 PORTION = 2_000
 KEYS_PER_TENANT = 1_000
-SPOKEN_FOR = 64
-"""Tokens that the load takes in turn."""
+SPOKEN_FOR = 10
+"""Tokens that the load takes in turn: as many at every size, for size alone is to be measured."""
 
 
 class Seed(msgspec.Struct, frozen=True):

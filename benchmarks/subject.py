@@ -1,11 +1,12 @@
 """Starts the gateway under test: the only place of the benchmarks that knows how it is set up and started.
 
-Law: a fresh data directory each time, below the run's own; ended by process id; the shipped gateway worker with
-its shipped settings, one worker on one core.
+Law: the shipped gateway worker with its shipped settings, one worker on one core, ended by its process id; a
+data directory of its own each time, copied from one that is made once per size.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ GOVERNANCE_OFF: tuple[Governance, ...] = ("unrecorded", "none")
 
 NAME = "tokenone"
 PATH = "/openai/v1/chat/completions"
+_TOKENS = "benchmark-tokens.json"
 
 
 class Unavailable(Exception):
@@ -62,33 +64,46 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @contextmanager
-def start(want: Want, directory: Path) -> Iterator[Subject]:
-    """Yields a running gateway with one worker and ends it."""
-    if want.governance == "unrecorded":
-        raise Unavailable("the gateway has no switch that leaves recording out")
-    directory.mkdir(parents=True, exist_ok=True)
+def start(want: Want, work: Path) -> Iterator[Subject]:
+    """Yields a running gateway with one worker and ends it; `work` is the whole run's directory."""
+    directory = work / f"gateway-{time.monotonic_ns()}"
+    directory.mkdir()
     running = _bare if want.governance == "none" else _governed
-    with running(want, directory) as subject:
-        yield subject
+    try:
+        with running(want, directory) as subject:
+            yield subject
+    finally:
+        shutil.rmtree(directory)
 
 
 @contextmanager
 def _governed(want: Want, directory: Path) -> Iterator[Subject]:
-    """The gateway worker as shipped, in a fresh installation."""
+    """The gateway worker as shipped, or the same without its ledger."""
+    made = directory.parent / f"made-{want.keys}-{want.ledger_entries}-{want.upstream.port}"
+    if not made.exists():
+        _make(want, made)
+    tokens = msgspec.json.decode((made / _TOKENS).read_bytes(), type=tuple[str, ...])
+    shutil.copytree(made, directory / "data")
+    environment = sampler_environment(want.samples) if want.samples else None
+    module = "tokenone.assemble.gateway" if want.governance == "full" else "benchmarks.without_ledger"
+    log = directory / "gateway.log"
+    began = time.monotonic()
+    with worker(directory / "data", module=module, environment=environment, log=log) as running:
+        target = Target(name=NAME, port=running.port, path=PATH, tokens=tokens)
+        yield Subject(target=target, pids=(running.pid,), ready_seconds=time.monotonic() - began)
+
+
+def _make(want: Want, directory: Path) -> None:
+    """Makes an installation of the wanted size, in a process of its own for its memory's sake."""
     upstream = want.upstream
     ca_pem = None if upstream.ca_file is None else upstream.ca_file.read_text(encoding="ascii")
-    seed = Seed(str(directory / "data"), _origin(upstream), ca_pem, want.keys, want.ledger_entries)
+    seed = Seed(str(directory), _origin(upstream), ca_pem, want.keys, want.ledger_entries)
     done = subprocess.run(
         python("benchmarks.seed"), input=msgspec.json.encode(seed), capture_output=True, cwd=ROOT, check=False
     )
     if done.returncode:
         raise RuntimeError(f"seeding failed: {done.stderr.decode(errors='replace')[-2000:]}")
-    tokens = tuple(msgspec.json.decode(done.stdout, type=list[str]))
-    environment = sampler_environment(want.samples) if want.samples else None
-    began = time.monotonic()
-    with worker(directory / "data", environment=environment, log=directory / "gateway.log") as running:
-        target = Target(name=NAME, port=running.port, path=PATH, tokens=tokens)
-        yield Subject(target=target, pids=(running.pid,), ready_seconds=time.monotonic() - began)
+    (directory / _TOKENS).write_bytes(done.stdout)
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Starts one gateway worker as the supervisor does, on the cores it is given, and says when it is ready.
 
-Law: the shipped module with the shipped settings; descriptors are passed as `tokenone.supervise` passes them.
+Law: the shipped settings; descriptors are passed as `tokenone.supervise` passes them.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ def spec_of(directory: Path) -> GatewaySpec:
 
 
 @contextmanager
-def worker(directory: Path, *, environment: Mapping[str, str] | None, log: Path) -> Iterator[Running]:
+def worker(
+    directory: Path, *, module: str, environment: Mapping[str, str] | None, log: Path
+) -> Iterator[Running]:
     """Yields a ready worker and ends it by its id."""
     listener = listen("127.0.0.1:0")
     spec_read, spec_write = os.pipe()
@@ -60,7 +62,7 @@ def worker(directory: Path, *, environment: Mapping[str, str] | None, log: Path)
     descriptors = {"--spec-fd": spec_read, "--ready-fd": ready_write, "--listen-fd": listener.fileno()}
     arguments = [text for name, number in descriptors.items() for text in (name, str(number))]
     child = Child(
-        python("tokenone.assemble.gateway", *arguments),
+        python(module, *arguments),
         cores=measured_cores(),
         log=log,
         environment=environment,
