@@ -38,6 +38,7 @@ class Dialer:
         self, origin: Origin, ca_pem: str | None, seconds: float, protocol: Callable[[], ProtocolT]
     ) -> ProtocolT:
         """Returns a connected (and for https verified) protocol; DialFailed or EgressRefused otherwise."""
+        self._rules.check_name(origin)
         tls = self._contexts.context(ca_pem) if origin.scheme == "https" else None
         try:
             async with asyncio.timeout(seconds):

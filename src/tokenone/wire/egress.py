@@ -71,6 +71,12 @@ class EgressRules:
             raise ConfigRefused("an egress entry is a CIDR or an origin") from None
         object.__setattr__(self, "networks", networks)
 
+    def check_name(self, origin: Origin) -> None:
+        """Refuses numbers that are no plain address: resolvers read `127.1` and `0x7f.1` as loopback."""
+        last = origin.host.rstrip(".").rsplit(".", 1)[-1]
+        if (last.isdigit() or last.startswith("0x")) and not _is_address(origin.host):
+            raise EgressRefused("the endpoint's host is neither a name nor an address")
+
     def check(self, origin: Origin, addresses: tuple[str, ...]) -> None:
         """Raises EgressRefused unless every address may be dialled for this origin."""
         if not addresses:
@@ -101,6 +107,14 @@ def _is_private(address: Address) -> bool:
 
 def _within(address: Address, networks: tuple[Network, ...]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _parse(text: str) -> Address:
