@@ -8,6 +8,7 @@ from __future__ import annotations
 import ipaddress
 import secrets
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final, Literal, TypeAlias
 from urllib.parse import urlsplit
 
@@ -28,6 +29,23 @@ def new_id(prefix: str) -> str:
     """Returns `prefix_` and 100 random bits in Crockford's base32 (20 characters)."""
     number = secrets.randbits(100)
     return f"{prefix}_" + "".join(_ALPHABET[(number >> shift) & 31] for shift in range(95, -1, -5))
+
+
+class Ids:
+    """Makes ids of one kind fast: `prefix_` and 80 random bits in hex, the system's randomness drawn in blocks."""
+
+    __slots__ = ("_block", "_prefix")
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._block: list[str] = []
+
+    def new(self) -> str:
+        """Returns a new id."""
+        if not self._block:
+            drawn = secrets.token_bytes(10 * 256).hex()
+            self._block = [drawn[at : at + 20] for at in range(0, len(drawn), 20)]
+        return f"{self._prefix}_{self._block.pop()}"
 
 
 class Provider(StrEnum):
@@ -124,6 +142,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
         return str(self).split("://", 1)[1]
 
 
+@lru_cache(maxsize=1024)
 def parse_origin(text: str) -> Origin:
     """Parses `https://host[:port]`; refuses paths, credentials, queries and other schemes."""
     try:

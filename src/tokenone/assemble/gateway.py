@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import os
 import re
 import resource
@@ -41,7 +42,7 @@ from tokenone.route.plan import Planner
 from tokenone.rows import Key, KeyVersion
 from tokenone.scope import Directory, Limits, Touched
 from tokenone.store import Index, Store
-from tokenone.types import KeyState, Provider
+from tokenone.types import Ids, KeyState, Provider
 from tokenone.vault.life import leasable, state_at
 from tokenone.vault.vault import Vault
 from tokenone.vault.working import WorkingKeys
@@ -54,6 +55,8 @@ from tokenone.wire.upstream import Timeouts
 
 LEDGER_DEAD: Final = 70
 REFRESH_SECONDS: Final = 0.5
+SWITCH_SECONDS: Final = 0.0005
+"""How long the ledger's thread waits for the interpreter after fdatasync: callers wait with it."""
 _CALL_SLOT: Final = re.compile(r"call(\d{1,4})_")
 
 
@@ -247,7 +250,7 @@ def _wire(spec: GatewaySpec, store: Store, index: Index, house: House) -> Worker
         aggregates.count(reason, peer, house.clock.now_us())
 
     pages = Pages(house, Elsewhere(house.slot, siblings, index).find, unready)
-    door = Door(house, pages, aggregates)
+    door = Door(house, pages, aggregates, Ids(f"call{house.slot}"))
     tls = _tls(spec)
     edge = Edge(
         door.serve,
@@ -299,12 +302,15 @@ def _say(line: str) -> None:
 async def _run() -> int:
     spec, inherited = receive(GatewaySpec)
     worker = await build(spec)
+    gc.collect()
+    gc.freeze()  # what was built stays; the collector need not walk it again
     return await worker.run(inherited)
 
 
 def main() -> None:
     """Runs a worker; a refusal to start is one line that says which thing is wrong."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    sys.setswitchinterval(SWITCH_SECONDS)
     try:
         sys.exit(uvloop.run(_run()))
     except TokenOneError as error:

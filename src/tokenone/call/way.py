@@ -37,7 +37,7 @@ from tokenone.errors import (
     TokenOneError,
     UnknownPath,
 )
-from tokenone.scope import identify, permit
+from tokenone.scope import admit, credential, permit, prove
 from tokenone.types import Action, PathClass, parse_origin
 from tokenone.wire.client import Outgoing
 from tokenone.wire.upstream import Incoming
@@ -68,10 +68,9 @@ def _hang_up(call: Call) -> None:
 def _identify(house: House, call: Call) -> None:
     head = call.exchange.head
     now_us = house.clock.now_us()
-    call.caller = identify(
-        house.directory, house.pepper, headers=head.headers, target=head.target,
-        peer=call.exchange.peer, now_us=now_us,
-    )  # fmt: skip
+    presented = credential(head.headers, head.target)
+    call.caller = prove(house.directory, house.pepper, presented)  # from here on refusals are entries
+    admit(call.caller, call.exchange.peer, now_us)
     if house.directory.stale(call.caller.tenant, house.clock):
         raise DirectoryStale
     call.mark("identify", house.clock.now_us())

@@ -20,12 +20,13 @@ from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import (
     CallerGone,
     LedgerUnavailable,
+    RateLimited,
     TokenOneError,
     UpgradeRefused,
 )
 from tokenone.gateway import refusal, routes
 from tokenone.gateway.pages import Pages
-from tokenone.types import Dialect, PathClass, new_id
+from tokenone.types import Dialect, Ids, PathClass
 from tokenone.wire.exchange import Exchange
 
 Page = Callable[[Exchange], Awaitable[None]]
@@ -39,6 +40,7 @@ class Door:
     house: House
     pages: Pages
     aggregates: record.Aggregates
+    ids: Ids
 
     async def serve(self, exchange: Exchange) -> None:
         """Answers one request; the handler that the edge calls."""
@@ -71,7 +73,7 @@ class Door:
         facts = PROVIDERS[front.provider]
         path_class = facts.classify(head.method, front.path) or PathClass.ADMIN
         return Call(
-            id=new_id(f"call{self.house.slot}"),
+            id=self.ids.new(),
             exchange=exchange,
             front=front,
             facts=facts,
@@ -89,6 +91,9 @@ class Door:
             exchange.finish()
             return
         status, headers, body = refusal.answer(error, dialect, call.id if call else None)
+        if isinstance(error, RateLimited) and call is not None and call.caller is not None:
+            figures = self.house.limits.figures(call.caller, self.house.clock.monotonic_us())
+            headers += refusal.rate_headers(figures)
         exchange.respond(status, headers, body)
 
     def _recorded(self, exchange: Exchange, call: Call | None, error: TokenOneError) -> TokenOneError:

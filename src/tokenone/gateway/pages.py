@@ -7,7 +7,7 @@ caller's token and shows nothing beyond that token's scope. None of them is a mo
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
@@ -40,6 +40,7 @@ class Pages:
     lookup: Lookup
     unready: Callable[[], str | None]
     """Says why this worker cannot serve, or None."""
+    _fixed: dict[bytes, Page] = field(init=False)
 
     def page(self, path: bytes) -> Page | None:
         """Returns the page of a path, None if the path is a provider's."""
@@ -51,9 +52,8 @@ class Pages:
             return self.model
         return self.health if routes.health_alias(path) is not None else None
 
-    @property
-    def _fixed(self) -> dict[bytes, Page]:
-        return {
+    def __post_init__(self) -> None:
+        self._fixed = {
             b"/livez": self.livez,
             b"/readyz": self.readyz,
             b"/tokenone/whoami": self.whoami,

@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from tokenone.errors import CallerError, DeniedError, RateLimited, TokenOneError
+from tokenone.scope import RateHeaders
 from tokenone.types import Dialect, Headers
 
 JSON: Final = (b"content-type", b"application/json")
@@ -66,6 +67,16 @@ def answer(error: TokenOneError, dialect: Dialect, call: str | None) -> tuple[in
     if error.retry_after is not None:
         headers.append((b"retry-after", str(error.retry_after).encode()))
     return error.status, headers, msgspec.json.encode(BODIES[dialect](error))
+
+
+def rate_headers(figures: RateHeaders | None) -> Headers:
+    """Returns the figures of the tightest rate, where one is set."""
+    if figures is None:
+        return []
+    return [
+        (b"x-ratelimit-limit", str(figures.limit).encode()),
+        (b"x-ratelimit-remaining", str(figures.remaining).encode()),
+    ]
 
 
 def frame(error: TokenOneError, dialect: Dialect) -> bytes:
