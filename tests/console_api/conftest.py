@@ -5,8 +5,11 @@ The stand-in is faked only where a gateway would answer over its socket; sealing
 
 from __future__ import annotations
 
+import asyncio
 import secrets
-from collections.abc import AsyncIterator
+import shutil
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -159,37 +162,47 @@ class Console:
         return await self.post("/keys", body)
 
 
-@pytest.fixture
-async def console(tmp_path: Path) -> AsyncIterator[Console]:
-    async with Opened(tmp_path) as running:
-        yield running
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Migrated databases with one owner, made once and copied for each test."""
+    directory = tmp_path_factory.mktemp("template")
+    asyncio.run(made(directory))
+    return directory
+
+
+async def made(directory: Path) -> None:
+    store = await Store.open(f"sqlite:///{directory}/management.db", FrozenClock())
+    index = await Index.open(f"sqlite:///{directory}/index.db", FrozenClock())
+    await store.migrate()
+    await index.migrate()
+    await store.people.add(Act("operator", "operator", "person.create"), NAME, PASSWORD)
+    await store.close()
+    await index.close()
 
 
 @pytest.fixture
-def opened() -> type[Opened]:
-    return Opened
+def opened(template: Path) -> Callable[..., AbstractAsyncContextManager[Console]]:
+    """Opens a console in a directory; more deps by keyword."""
 
-
-class Opened:
-    """Opens a console with one owner; more deps by keyword."""
-
-    def __init__(self, directory: Path, **more: Any) -> None:
-        self.directory = directory
-        self.more = more
-
-    async def __aenter__(self) -> Console:
+    @asynccontextmanager
+    async def opened_in(directory: Path, **more: Any) -> AsyncIterator[Console]:
+        for name in ("management.db", "index.db"):
+            shutil.copy(template / name, directory / name)
         clock = FrozenClock()
-        self.store = await Store.open(f"sqlite:///{self.directory}/management.db", clock)
-        self.index = await Index.open(f"sqlite:///{self.directory}/index.db", clock)
-        await self.store.migrate()
-        await self.index.migrate()
-        await self.store.people.add(Act("operator", "operator", "person.create"), NAME, PASSWORD)
+        store = await Store.open(f"sqlite:///{directory}/management.db", clock)
+        index = await Index.open(f"sqlite:///{directory}/index.db", clock)
         gateway = StandInGateway()
         deps = ConsoleDeps(
-            store=self.store, index=self.index, control=gateway, session_key=b"s" * 32, clock=clock, **self.more
+            store=store, index=index, control=gateway, session_key=b"s" * 32, clock=clock, **more
         )  # fmt: skip
-        return Console(deps, gateway, self.directory)
+        yield Console(deps, gateway, directory)
+        await index.close()
+        await store.close()
 
-    async def __aexit__(self, *_: object) -> None:
-        await self.index.close()
-        await self.store.close()
+    return opened_in
+
+
+@pytest.fixture
+async def console(tmp_path: Path, opened: Any) -> AsyncIterator[Console]:
+    async with opened(tmp_path) as running:
+        yield running

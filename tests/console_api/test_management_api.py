@@ -82,8 +82,8 @@ async def test_a_challenge_serves_once_and_for_its_own_key_alone(signed_in: Any)
         "key_id": given["key_id"], "challenge": given["challenge"], "tenant": tenant["id"], "provider": "openai",
         "endpoint": endpoint["id"], "name": "k", "sealed": b64(seal(console.gateway.public, b"sk-1", context)),
     }  # fmt: skip
-    moved = await console.post("/keys", body | {"key_id": "key_00000000000000000000"}, status=500)
-    assert moved["code"] == "unopenable"
+    moved = await console.post("/keys", body | {"key_id": "key_00000000000000000000"}, status=422)
+    assert moved["code"] == "bad_secret"
     given = await console.post("/challenges", {"tenant": tenant["id"], "endpoint": endpoint["id"]})
     context = SealContext(**given["context"])
     fresh = body | {
@@ -91,7 +91,7 @@ async def test_a_challenge_serves_once_and_for_its_own_key_alone(signed_in: Any)
         "sealed": b64(seal(console.gateway.public, b"sk-1", context)),
     }  # fmt: skip
     await console.post("/keys", fresh)
-    await console.post("/keys", fresh, status=500)
+    await console.post("/keys", fresh, status=422)
 
 
 async def test_plain_text_is_refused_with_advice_unless_switched_on(

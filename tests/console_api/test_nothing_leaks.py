@@ -21,6 +21,12 @@ pytestmark = pytest.mark.anyio
 CANARY = "sk-proj-cAnArY0123456789abcdefghijklmnopqrstuvwxyzABCDEF"
 
 
+FIELDS = (
+    "tenant", "project", "workload", "endpoint", "provider", "key", "kind", "mode", "key_id", "origins", "base_path",
+    "ca_pem", "sealed", "rates", "addresses", "grants", "expires_us", "weight", "closed", "refresh_token", "password",
+)  # fmt: skip
+
+
 def spellings(secret: str) -> list[bytes]:
     raw = secret.encode()
     return [
@@ -130,30 +136,7 @@ async def misplaced(http: Any, method: str, path: str, place: str) -> Any:
             sent["content"] = json.dumps({CANARY: 1, "name": {CANARY: 2}, "restrictions": {CANARY: 3}})
         case "value":
             # Not `name` and `secret`, where text is meant to be: every other field that a body could have.
-            names = [
-                "tenant",
-                "project",
-                "workload",
-                "endpoint",
-                "provider",
-                "key",
-                "kind",
-                "mode",
-                "key_id",
-                "origins",
-                "base_path",
-                "ca_pem",
-                "sealed",
-                "rates",
-                "addresses",
-                "grants",
-                "expires_us",
-                "weight",
-                "closed",
-                "refresh_token",
-                "password",
-            ]
-            sent["content"] = json.dumps(dict.fromkeys(names, CANARY) | {"name": 7})
+            sent["content"] = json.dumps(dict.fromkeys(FIELDS, CANARY) | {"name": 7})
         case "text":
             sent["content"] = f'{{"name": "{CANARY}'
         case "header":

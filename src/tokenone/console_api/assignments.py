@@ -6,11 +6,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tokenone.console_api.answers import AssignmentOut
 from tokenone.console_api.deps import act_of, deps_of
 from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Cursor, Limit, Page, after_of, next_after
 from tokenone.console_api.rows import edit_of, row_of, shown, tag, wanted_revision
-from tokenone.console_api.shapes import AssignmentIn, AssignmentOut, AssignmentPatch, Id
+from tokenone.console_api.shapes import AssignmentIn, AssignmentPatch, Id
 from tokenone.rows import Assignment
 from tokenone.types import new_id
 

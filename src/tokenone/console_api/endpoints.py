@@ -10,11 +10,12 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
+from tokenone.console_api.answers import EndpointOut
 from tokenone.console_api.deps import act_of, deps_of
 from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Cursor, Limit, Page, after_of, next_after
 from tokenone.console_api.rows import row_of, shown, tag
-from tokenone.console_api.shapes import EndpointIn, EndpointOut, Id, ProviderName
+from tokenone.console_api.shapes import EndpointIn, Id, ProviderName
 from tokenone.errors import EndpointRefused
 from tokenone.rows import Endpoint
 from tokenone.types import Origin, address_in, new_id, parse_origin

@@ -15,24 +15,13 @@ from starlette.responses import Response
 
 from tokenone.audit import Act
 from tokenone.canonical import b64, unb64
+from tokenone.console_api.answers import ChallengeOut, ContextOut, KeyOut, ProbeOut, SealingKeyOut
 from tokenone.console_api.deps import ConsoleDeps, Desk, act_of, deps_of, desk_of
 from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Cursor, Limit, Page, after_of, next_after
 from tokenone.console_api.rows import tag
-from tokenone.console_api.shapes import (
-    ChallengeIn,
-    ChallengeOut,
-    ContextOut,
-    Id,
-    KeyIn,
-    KeyOut,
-    KeyStateName,
-    ProbeOut,
-    ProviderName,
-    ReasonIn,
-    SealingKeyOut,
-)
-from tokenone.errors import Conflict, InvalidRequest, PlaintextIntakeOff
+from tokenone.console_api.shapes import ChallengeIn, Id, KeyIn, KeyStateName, ProviderName, ReasonIn
+from tokenone.errors import BadSecret, Conflict, IntegrityError, InvalidRequest, PlaintextIntakeOff
 from tokenone.rows import Endpoint, Key, KeyVersion
 from tokenone.store.keys import KeyView
 from tokenone.types import KeyState, Provider, new_id
@@ -87,15 +76,7 @@ async def add_key(request: Request, response: Response, body: KeyIn) -> KeyOut:
         mode=body.mode,
         expires_us=body.expires_us,
     )
-    taken = await desk.deps.control.ask(
-        "key.take-in",
-        slot=desk.challenges.pop(context.challenge, None),
-        sealed=sealed,
-        context=msgspec.to_builtins(context),
-        key=msgspec.to_builtins(key),
-        endpoint=msgspec.to_builtins(endpoint),
-        version=FIRST,
-    )
+    taken = await _take_in(desk, sealed, context, key, endpoint)
     view = await desk.deps.store.keys.add(
         act_of(request), key, _first_version(key, taken, desk.deps), str(taken["fingerprint"])
     )
@@ -198,6 +179,25 @@ async def _sealed(desk: Desk, endpoint: Endpoint, body: KeyIn) -> tuple[str, Sea
     if body.sealed is None or body.challenge is None or body.key_id is None:
         raise InvalidRequest("send sealed, challenge and key_id; POST /challenges gives the latter two")
     return body.sealed, _context(endpoint, body.tenant, body.key_id, body.challenge)
+
+
+async def _take_in(
+    desk: Desk, sealed: str, context: SealContext, key: Key, endpoint: Endpoint
+) -> dict[str, Any]:
+    """Hands the sealed secret to the worker that gave its challenge; one that does not open is the caller's
+    fault (another context, or a challenge that is used, old or unknown)."""
+    try:
+        return await desk.deps.control.ask(
+            "key.take-in",
+            slot=desk.challenges.pop(context.challenge, None),
+            sealed=sealed,
+            context=msgspec.to_builtins(context),
+            key=msgspec.to_builtins(key),
+            endpoint=msgspec.to_builtins(endpoint),
+            version=FIRST,
+        )
+    except IntegrityError:
+        raise BadSecret("the sealed secret does not open; take a new challenge and seal it again") from None
 
 
 def _first_version(key: Key, taken: dict[str, Any], deps: ConsoleDeps) -> KeyVersion:

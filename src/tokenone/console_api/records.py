@@ -10,22 +10,13 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request
 
 from tokenone.clock import DAY_US
+from tokenone.console_api.answers import AttemptOut, CallDetailOut, CallOut, CostsOut, EventOut, StatusOut
 from tokenone.console_api.deps import deps_of
 from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Page, before_of, next_before
+from tokenone.console_api.queries import CallFilter, CostsQuery, EventFilter
 from tokenone.console_api.rows import shown
-from tokenone.console_api.shapes import (
-    AttemptOut,
-    CallDetailOut,
-    CallFilter,
-    CallOut,
-    CostsOut,
-    CostsQuery,
-    EventFilter,
-    EventOut,
-    Id,
-    StatusOut,
-)
+from tokenone.console_api.shapes import Id
 from tokenone.errors import ControlUnavailable
 from tokenone.store.index import CostLine
 

@@ -11,21 +11,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tokenone.canonical import unb64
+from tokenone.console_api.answers import ProjectOut, TenantOut, WorkloadOut
 from tokenone.console_api.deps import act_of, deps_of
 from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Cursor, Limit, Page, after_of, next_after
 from tokenone.console_api.rows import edit_of, row_of, shown, tag, wanted_revision
-from tokenone.console_api.shapes import (
-    Id,
-    ProjectIn,
-    ProjectOut,
-    ScopePatch,
-    TenantIn,
-    TenantOut,
-    TenantPatch,
-    WorkloadIn,
-    WorkloadOut,
-)
+from tokenone.console_api.shapes import Id, ProjectIn, ScopePatch, TenantIn, TenantPatch, WorkloadIn
 from tokenone.rows import Project, Tenant, TenantKek, Workload
 from tokenone.types import new_id
 

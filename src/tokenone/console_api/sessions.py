@@ -13,9 +13,10 @@ from starlette.requests import Request
 
 from tokenone.clock import SECOND_US
 from tokenone.console_api.access import ACCESS_US, Access, make_access
+from tokenone.console_api.answers import PersonOut, SessionOut
 from tokenone.console_api.deps import Desk, act_of, deps_of, desk_of, person_of, source_of
 from tokenone.console_api.guard import GuardedRoute, OpenRoute
-from tokenone.console_api.shapes import PersonOut, Refresh, SessionOut, SignIn
+from tokenone.console_api.shapes import Refresh, SignIn
 from tokenone.errors import Throttled
 from tokenone.store.people import Opened
 

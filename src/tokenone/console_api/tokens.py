@@ -13,11 +13,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from tokenone.canonical import unb64
+from tokenone.console_api.answers import MintedOut, TokenOut
 from tokenone.console_api.deps import ConsoleDeps, act_of, deps_of
 from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Cursor, Limit, Page, after_of, next_after
 from tokenone.console_api.rows import shown, tag
-from tokenone.console_api.shapes import Id, MintedOut, ReasonIn, TokenIn, TokenOut, TokenRotateIn
+from tokenone.console_api.shapes import Id, ReasonIn, TokenIn, TokenRotateIn
 from tokenone.rows import Token
 from tokenone.types import Mode
 
