@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from tokenone.dispatch import forward
+from tokenone.dispatch.forward import is_event_stream, request_headers, response_headers
 from tokenone.types import parse_origin
 from tokenone.wire.client import Client, Outgoing
 from tokenone.wire.edge import Edge
@@ -36,13 +36,13 @@ async def _serve(origin_text: str, ca_file: str | None) -> None:
             pool=("bench", "bench", 1),
             method=head.method,
             target=head.target.removeprefix(b"/openai"),
-            headers=[*forward.request_headers(head.headers), CREDENTIAL],
+            headers=[*request_headers(head.headers), CREDENTIAL],
             body=await exchange.body(),
             ca_pem=ca_pem,
         )
         reply = await client.send(outgoing)
-        headers = forward.response_headers(reply.headers)
-        if forward.is_event_stream(reply.headers):
+        headers = response_headers(reply.headers)
+        if is_event_stream(reply.headers):
             exchange.start(reply.status, headers)
             while (chunk := await reply.chunk()) is not None:
                 if not exchange.write(chunk):

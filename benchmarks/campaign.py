@@ -15,12 +15,12 @@ from pathlib import Path
 import msgspec
 
 from benchmarks import gauge, peers, profiling, scenarios, subject
-from benchmarks.certificates import make
 from benchmarks.plans import Target
 from benchmarks.processes import Child, other_cores, python, raise_file_limit
 from benchmarks.results import Figures, Measurement, Results
 from benchmarks.scenarios import MB, Pace
 from benchmarks.subject import Subject, Unavailable, Upstream, Want
+from tokenone.testing.authority import Authority
 
 Say = Callable[[str], None]
 DIRECT_TOKEN = "direct"
@@ -66,7 +66,8 @@ def run(work: Path, *, quick: bool, with_peers: bool, say: Say) -> Results:
         disk=gauge.disk(work),
     )
     campaign = Campaign(work, pace, results, say)
-    files = make(work)
+    authority = Authority()
+    ca_file, files = authority.write_ca(work / "ca.pem"), authority.issue(work)
     upstream = Child(
         python("benchmarks.upstream", str(files.certificate), str(files.key)),
         cores=other_cores(),
@@ -76,7 +77,7 @@ def run(work: Path, *, quick: bool, with_peers: bool, say: Say) -> Results:
     try:
         ports = json.loads(upstream.first_line())
         plain = Upstream(port=ports["plain"])
-        tls = Upstream(port=ports["tls"], ca_file=files.ca)
+        tls = Upstream(port=ports["tls"], ca_file=ca_file)
         _latency(campaign, plain, tls)
         _streaming(campaign, plain, tls)
         _governance(campaign, plain)
@@ -179,7 +180,8 @@ def _profile(campaign: Campaign, plain: Upstream) -> None:
     samples.mkdir()
     campaign.say("closed loop, 64 connections, with the sampling profiler")
     with campaign.gateway(Want(upstream=plain, samples=samples)) as running:
-        scenarios.closed(running.target, running.pids, campaign.pace, 64)
+        pace = msgspec.structs.replace(campaign.pace, closed_seconds=max(4.0, campaign.pace.closed_seconds))
+        scenarios.closed(running.target, running.pids, pace, 64)
     campaign.results.hot_spots = profiling.hot_spots(samples)
 
 

@@ -19,8 +19,8 @@ class Forgotten:
     """Stands for an entry that is at once as good as recorded; its own `Committed`."""
 
     def __await__(self) -> Generator[Any, None, Forgotten]:
+        yield from ()
         return self
-        yield  # makes it a generator
 
     def receipt(self) -> str:
         return ""

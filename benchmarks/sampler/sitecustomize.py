@@ -1,8 +1,9 @@
 """Samples the stacks of any Python process that is started with this directory on PYTHONPATH.
 
-Law: every millisecond of CPU time, SIGPROF notes the running function and its callers; the counts go to
-`$BENCHMARK_SAMPLES/<pid>.json` every thousand samples and at the end. Children of a fork sample on. Standard
-library only: it runs inside the process that is measured.
+Law: once the process has used two seconds of CPU time (its start is another matter), SIGPROF notes the running
+function and its callers, every millisecond of CPU time or as often as the kernel's tick allows; the counts go to
+`$BENCHMARK_SAMPLES/<pid>.json` every 250 samples and at the end. Children of a fork sample on. Standard library
+only: it runs inside the process that is measured.
 """
 
 import atexit
@@ -15,6 +16,7 @@ from types import FrameType
 
 _DIRECTORY = os.environ.get("BENCHMARK_SAMPLES")
 _SECONDS = 0.001
+_START_SECONDS = 2.0
 _own: Counter[str] = Counter()
 _total: Counter[str] = Counter()
 
@@ -34,7 +36,7 @@ def _sample(_: int, frame: FrameType | None) -> None:
         seen.add(_name(caller))
         caller = caller.f_back
     _total.update(seen)
-    if sum(_own.values()) % 1000 == 0:
+    if sum(_own.values()) % 250 == 0:
         _write()
 
 
@@ -54,7 +56,7 @@ def _start() -> None:
     _total.clear()
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGPROF, _sample)
-        signal.setitimer(signal.ITIMER_PROF, _SECONDS, _SECONDS)
+        signal.setitimer(signal.ITIMER_PROF, _START_SECONDS, _SECONDS)
 
 
 if _DIRECTORY:

@@ -10,14 +10,16 @@ import pytest
 from benchmarks.plans import ClosedLoad, OpenLoad, StreamLoad, Target
 from benchmarks.processes import Child, other_cores, python, run_load
 
-from benchmarks import certificates, exchange, gauge
+from benchmarks import exchange, gauge
+from tokenone.testing.authority import Authority
 
 
 @pytest.fixture(scope="module")
 def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target, Target]]:
     """The upstream process as a plain and as a TLS target."""
     directory: Path = tmp_path_factory.mktemp("upstream")
-    files = certificates.make(directory)
+    authority = Authority()
+    ca_file, files = authority.write_ca(directory / "ca.pem"), authority.issue(directory)
     child = Child(
         python("benchmarks.upstream", str(files.certificate), str(files.key)),
         cores=other_cores(),
@@ -27,7 +29,7 @@ def upstream(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Target,
     try:
         ports = json.loads(child.first_line())
         plain = Target(name="plain", port=ports["plain"], path="/v1/chat/completions", tokens=("t",))
-        tls = Target(name="tls", port=ports["tls"], path="/x", tokens=("t",), ca_file=str(files.ca))
+        tls = Target(name="tls", port=ports["tls"], path="/x", tokens=("t",), ca_file=str(ca_file))
         yield plain, tls
     finally:
         child.end()
