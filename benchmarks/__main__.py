@@ -14,6 +14,7 @@ from rich.console import Console
 from benchmarks import campaign, document, tables
 from benchmarks.processes import ROOT
 from benchmarks.results import Results
+from benchmarks.scenarios import QUICK, Pace
 
 PAGE = ROOT / "docs" / "performance.md"
 
@@ -51,7 +52,7 @@ def _measured(given: argparse.Namespace) -> Results:
         console.print(f"bench: {time.monotonic() - began:5.0f} s  {sentence}")
 
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.directory) as work:
-        return campaign.run(Path(work), quick=given.quick, with_peers=given.peers, say=say)
+        return campaign.run(Path(work), QUICK if given.quick else Pace(), with_peers=given.peers, say=say)
 
 
 if __name__ == "__main__":

@@ -35,7 +35,6 @@ class Campaign:
         self.pace = pace
         self.results = results
         self._say = say
-        self._started = 0
 
     def say(self, sentence: str) -> None:
         self._say(sentence)
@@ -48,19 +47,17 @@ class Campaign:
 
     @contextmanager
     def gateway(self, want: Want) -> Iterator[Subject]:
-        """A fresh gateway in a directory of its own."""
-        self._started += 1
-        with subject.start(want, self.work / f"gateway-{self._started}") as running:
+        """A fresh gateway on a data directory of its own."""
+        with subject.start(want, self.work) as running:
             yield running
 
 
-def run(work: Path, *, quick: bool, with_peers: bool, say: Say) -> Results:
+def run(work: Path, pace: Pace, *, with_peers: bool, say: Say) -> Results:
     """Measures everything; `work` is an empty directory on the disk that the ledger would use."""
-    pace = scenarios.QUICK if quick else Pace()
     raise_file_limit()
     results = Results(
         subject=subject.NAME,
-        quick=quick,
+        quick=pace.quick,
         taken=datetime.datetime.now(datetime.UTC).date().isoformat(),
         machine=gauge.machine(),
         disk=gauge.disk(work),

@@ -20,6 +20,8 @@ MB = 1_000_000
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How long and how hard; the quick pace only shows that everything runs."""
 
+    quick: bool = False
+    warm_up: float = 2.0
     closed_seconds: float = 5.0
     open_seconds: float = 20.0
     rate: float = 500.0
@@ -33,14 +35,16 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 QUICK = Pace(
+    quick=True,
+    warm_up=0.7,
     closed_seconds=1.0,
-    open_seconds=3.0,
+    open_seconds=2.0,
     connections=(64,),
     latencies_ms=(0,),
     many_streams=200,
     stream_seconds=2.0,
     growth_keys=(10, 1_000),
-    growth_entries=(0,),
+    growth_entries=(),
     first_byte_streams=100,
 )
 
@@ -54,6 +58,7 @@ def closed(
             targets=(target,),
             watch=pids,
             connections=connections,
+            warm_up=pace.warm_up / 2,
             seconds=pace.closed_seconds,
             latency_ms=latency_ms,
         )
@@ -79,6 +84,7 @@ def open_loop(
             targets=(target, direct),
             watch=pids,
             rate=pace.rate,
+            warm_up=pace.warm_up,
             seconds=pace.open_seconds,
             latency_ms=latency_ms,
         )

@@ -20,6 +20,7 @@ from tokenone.assemble.install import FirstPerson, install
 from tokenone.assemble.roots import open_keys, open_roots
 from tokenone.clock import AnchoredClock
 from tokenone.config import load
+from tokenone.keyed import Keyed
 from tokenone.ledger.writer import Ledger, LedgerKeys
 from tokenone.rows import (
     Assignment,
@@ -34,7 +35,7 @@ from tokenone.rows import (
     Workload,
 )
 from tokenone.scope import mint
-from tokenone.secret import Secret
+from tokenone.secret import Secret, reveal
 from tokenone.store.database import Database
 from tokenone.store.schema import head
 from tokenone.store.shape import SHAPES
@@ -74,7 +75,7 @@ async def seed(wanted: Seed) -> list[str]:
         clock,
     )
     texts: list[str] = []
-    rows = _rows(wanted, vault, keks, keys.pepper, texts)
+    rows = _rows(wanted, vault, keks, Keyed(reveal(keys.pepper)), texts)
     await _insert(Database(f"sqlite:///{directory / 'management.db'}", clock, sync="OFF"), rows)
     if wanted.ledger_entries:
         auditor = X25519PublicKey.from_public_bytes(read_auditor(directory))
@@ -85,7 +86,7 @@ async def seed(wanted: Seed) -> list[str]:
 
 
 def _rows(
-    wanted: Seed, vault: Vault, keks: dict[str, TenantKek], pepper: Secret, texts: list[str]
+    wanted: Seed, vault: Vault, keks: dict[str, TenantKek], pepper: Keyed, texts: list[str]
 ) -> Iterator[Row]:
     """Yields parents before children: a tenant for every thousand keys, a workload and a token for each key."""
     for first in range(0, wanted.keys, KEYS_PER_TENANT):
