@@ -23,8 +23,8 @@ from tokenone.canonical import b64, unb64
 from tokenone.clock import FrozenClock
 from tokenone.console_api import ConsoleDeps, create_app
 from tokenone.errors import ControlUnavailable, Unopenable
+from tokenone.keyed import Keyed
 from tokenone.scope.token import mint
-from tokenone.secret import Secret
 from tokenone.store import Index, Store
 from tokenone.vault.seal import SealContext, fingerprint, seal, unseal
 
@@ -42,7 +42,7 @@ class StandInGateway:
     def __init__(self) -> None:
         self.private = X25519PrivateKey.generate()
         self.public = self.private.public_key().public_bytes_raw()
-        self.pepper = Secret(secrets.token_bytes(32))
+        self.pepper = Keyed(secrets.token_bytes(32))
         self.challenges: set[str] = set()
         self.taken: list[bytes] = []
         self.slots: list[int | None] = []

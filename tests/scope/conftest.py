@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tokenone.clock import DAY_US, FrozenClock
+from tokenone.keyed import Keyed
 from tokenone.rows import (
     Assignment,
     Delta,
@@ -23,12 +24,11 @@ from tokenone.rows import (
     Workload,
 )
 from tokenone.scope import Directory, Minted, Touched, mint
-from tokenone.secret import Secret
 from tokenone.types import KeyState, Provider, Scope
 from tokenone.vault import life
 
 BOT = Scope("acme", "shop", "bot")
-PEPPER = Secret(bytes(range(32)))
+PEPPER = Keyed(bytes(range(32)))
 
 
 def leasable(key: Key, version: KeyVersion, now_us: int) -> bool:
@@ -41,7 +41,7 @@ class World:
     """A directory and short ways to feed it; `acme` is a tenant with project `shop` and workload `bot`."""
 
     clock: FrozenClock = field(default_factory=FrozenClock)
-    pepper: Secret = PEPPER
+    pepper: Keyed = PEPPER
     revision: int = 0
 
     def __post_init__(self) -> None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tokenone.clock import FrozenClock
+from tokenone.keyed import Keyed
 from tokenone.route.plan import Planner
 from tokenone.rows import (
     Assignment,
@@ -31,11 +32,10 @@ from tokenone.rows import (
 )
 from tokenone.scope import Directory, digest, identify, permit
 from tokenone.scope.token import checksum
-from tokenone.secret import Secret
 from tokenone.types import Headers, KeyState, PathClass, Provider
 from tokenone.vault import life
 
-PEPPER = Secret(os.urandom(32))
+PEPPER = Keyed(os.urandom(32))
 CLOCK = FrozenClock()
 NOW = CLOCK.now_us()
 CALLERS = 1000

@@ -14,10 +14,10 @@ from tokenone.errors import (
     TokenRevoked,
     Unidentified,
 )
+from tokenone.keyed import Keyed
 from tokenone.rows import Project, Tenant, Token, Workload
 from tokenone.scope import Caller, identify, mint
 from tokenone.scope.token import checksum
-from tokenone.secret import Secret
 
 
 def _identify(world: Any, text: str | None, peer: str = "198.51.100.7") -> Caller:
@@ -65,7 +65,7 @@ def test_every_way_of_not_matching_is_answered_alike(world: Any) -> None:
         Token(moved.id, "bot", good.digest),
         Token(dev_row.id, "bot", dev_row.digest, "dev"),
     )
-    wrong_pepper = mint(Secret(bytes(32)), "live")
+    wrong_pepper = mint(Keyed(bytes(32)), "live")
     world.feed(Token(wrong_pepper.id, "bot", wrong_pepper.digest))
     lost = world.token(workload="no-such-workload")
     unproven = [

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenone.errors import BadToken, CredentialsDiffer
+from tokenone.keyed import Keyed
 from tokenone.scope import credential, digest, mint, parse
 from tokenone.scope.bearer import Credential
-from tokenone.secret import Secret
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "token.json").read_text())
-PEPPER = Secret(bytes.fromhex(VECTORS["pepper"]))
+PEPPER = Keyed(bytes.fromhex(VECTORS["pepper"]))
 
 
 def _request(case: dict) -> Credential | None:

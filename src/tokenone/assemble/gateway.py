@@ -34,6 +34,7 @@ from tokenone.detect.secrets import SecretsDetector
 from tokenone.errors import LedgerUnavailable, OperatorError, SlotTaken, StoreUnavailable, TokenOneError
 from tokenone.gateway.door import Door
 from tokenone.gateway.pages import Entries, Pages
+from tokenone.keyed import Keyed
 from tokenone.ledger.writer import Ledger, LedgerKeys, LedgerLimits
 from tokenone.meter.rate import PriceBook
 from tokenone.route.catalog import Catalog
@@ -41,6 +42,7 @@ from tokenone.route.health import Health
 from tokenone.route.plan import Planner
 from tokenone.rows import Key, KeyVersion
 from tokenone.scope import Directory, Limits, Touched
+from tokenone.secret import reveal
 from tokenone.store import Index, Store
 from tokenone.types import Ids, KeyState, Provider
 from tokenone.vault.life import leasable, state_at
@@ -228,7 +230,7 @@ async def build(spec: GatewaySpec) -> Worker:
         catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}),
         planner=Planner(),
         clock=clock,
-        pepper=keys.pepper,
+        pepper=Keyed(reveal(keys.pepper)),
         timeouts=Timeouts(
             connect=spec.connect_seconds, first_byte=spec.first_byte_seconds, idle=spec.idle_seconds
         ),

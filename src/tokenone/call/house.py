@@ -16,6 +16,7 @@ from tokenone.clock import AnchoredClock
 from tokenone.detect.detector import Detector
 from tokenone.dispatch.peek import Peek
 from tokenone.dispatch.providers import Facts
+from tokenone.keyed import Keyed
 from tokenone.ledger.writer import Ledger
 from tokenone.meter.rate import PriceBook
 from tokenone.route.catalog import Catalog
@@ -23,7 +24,6 @@ from tokenone.route.health import Health
 from tokenone.route.plan import Plan, Planner
 from tokenone.rows import Candidate
 from tokenone.scope import Caller, Directory, Limits, Permit
-from tokenone.secret import Secret
 from tokenone.types import Action, Dialect, Finding, PathClass, Provider
 from tokenone.vault.vault import Vault
 from tokenone.wire.client import Client
@@ -95,7 +95,7 @@ class House:
     catalog: Catalog
     planner: Planner
     clock: AnchoredClock
-    pepper: Secret
+    pepper: Keyed
     timeouts: Timeouts
     slot: int
     recent: Recent = field(default_factory=Recent)

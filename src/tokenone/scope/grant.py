@@ -25,11 +25,11 @@ from tokenone.errors import (
     TokenRevoked,
     Unidentified,
 )
+from tokenone.keyed import Keyed
 from tokenone.rows import Project, Tenant, Token, Workload
 from tokenone.scope import token as form
 from tokenone.scope.bearer import Credential, credential
 from tokenone.scope.tree import Directory
-from tokenone.secret import Secret
 from tokenone.types import Headers, PathClass, Provider, Scope, address_in
 
 _NOBODY: Final = bytes(32)
@@ -53,7 +53,7 @@ class Caller(msgspec.Struct, frozen=True):
 
 
 def identify(
-    directory: Directory, pepper: Secret, *, headers: Headers, target: bytes, peer: str, now_us: int
+    directory: Directory, pepper: Keyed, *, headers: Headers, target: bytes, peer: str, now_us: int
 ) -> Caller:
     """Returns who calls: `credential`, then `prove`, then `admit`."""
     caller = prove(directory, pepper, credential(headers, target))
@@ -61,7 +61,7 @@ def identify(
     return caller
 
 
-def prove(directory: Directory, pepper: Secret, presented: Credential | None) -> Caller:
+def prove(directory: Directory, pepper: Keyed, presented: Credential | None) -> Caller:
     """Returns the token's holder; raises Unidentified, always the same, unless the digest matches."""
     if presented is None:
         raise Unidentified

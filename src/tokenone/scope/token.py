@@ -6,7 +6,6 @@ under the pepper. Knows no rows and decides nothing about who may call.
 
 from __future__ import annotations
 
-import hmac
 import re
 import secrets
 import zlib
@@ -15,7 +14,7 @@ from typing import Final
 import msgspec
 
 from tokenone.errors import BadToken
-from tokenone.secret import Secret, reveal
+from tokenone.keyed import Keyed
 from tokenone.types import Mode, new_id
 
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -52,7 +51,7 @@ class Minted(msgspec.Struct, frozen=True, gc=False):
         return f"Minted(id={self.id!r}, mode={self.mode!r})"
 
 
-def mint(pepper: Secret, mode: Mode) -> Minted:
+def mint(pepper: Keyed, mode: Mode) -> Minted:
     """Returns a new token with 256 random bits of secret."""
     token_id = new_id("tok")
     secret = "".join(secrets.choice(_DIGITS) for _ in range(_SECRET_LENGTH))
@@ -69,9 +68,9 @@ def parse(text: str) -> Parsed:
     return Parsed("tok_" + form[2], form[3], "live" if form[1] == "live" else "dev")
 
 
-def digest(pepper: Secret, text: str) -> bytes:
+def digest(pepper: Keyed, text: str) -> bytes:
     """Returns the 32 bytes that are kept of a token."""
-    return hmac.digest(reveal(pepper), _PURPOSE + text.encode("ascii"), "sha256")
+    return pepper.mac(_PURPOSE + text.encode("ascii"))
 
 
 def checksum(body: str) -> str:

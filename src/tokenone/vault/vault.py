@@ -7,7 +7,6 @@ callers.
 
 from __future__ import annotations
 
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, TypeAlias
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from tokenone.canonical import b64
 from tokenone.clock import MINUTE_US, Clock
 from tokenone.errors import Unopenable
+from tokenone.keyed import Keyed
 from tokenone.rows import Endpoint, Key, KeyVersion, Tenant, TenantKek
 from tokenone.types import Mode
 from tokenone.vault.box import derive, random_key
@@ -71,7 +71,7 @@ class Vault:
         self._keyring = Keyring(root, keks, clock)
         self._leases = Leases(self._keyring, clock)
         self._challenges = Challenges(clock)
-        self._commitments: Recent[tuple[str, bytes], bytes] = Recent(
+        self._commitments: Recent[tuple[str, bytes], Keyed] = Recent(
             _MOST_COMMITMENTS, _COMMITMENT_KEEP_US, clock.monotonic_us
         )
 
@@ -137,17 +137,17 @@ class Vault:
     # ── content commitments ────────────────────────────────────────────────────────────────────────────
     def commitment_key(self, tenant: Tenant) -> bytes:
         """Returns the key that commits to a tenant's content; raises as `lease` does."""
-        name = (tenant.id, tenant.commitment)
-        held = self._commitments.get(name)
-        if held is None:
-            kek = self._keyring.open(tenant.id, kek_version(tenant.commitment))
-            held = open_envelope(kek, commitment_binding(tenant.id), tenant.commitment)
-            self._commitments.put(name, held)
-        return held
+        kek = self._keyring.open(tenant.id, kek_version(tenant.commitment))
+        return open_envelope(kek, commitment_binding(tenant.id), tenant.commitment)
 
     def commit(self, tenant: Tenant, body: bytes) -> str:
         """Returns the hex of HMAC-SHA256 of `body` under the tenant's commitment key."""
-        return hmac.digest(self.commitment_key(tenant), body, "sha256").hex()
+        name = (tenant.id, tenant.commitment)
+        keyed = self._commitments.get(name)
+        if keyed is None:
+            keyed = Keyed(self.commitment_key(tenant))
+            self._commitments.put(name, keyed)
+        return keyed.mac(body).hex()
 
 
 def _belongs(context: SealContext, key: Key, endpoint: Endpoint) -> bool:
