@@ -16,6 +16,7 @@ import uvicorn
 
 from tokenone import __version__
 from tokenone.assemble.files import RUN_DIRECTORY
+from tokenone.assemble.logs import log_as_json
 from tokenone.assemble.spec import ConsoleSpec, receive
 from tokenone.clock import AnchoredClock
 from tokenone.console_api.app import create_app
@@ -81,6 +82,7 @@ async def _run() -> None:
 def main() -> None:
     """Runs the console."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    log_as_json()
     try:
         asyncio.run(_run())
     except TokenOneError as error:

@@ -22,6 +22,7 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from tokenone.assemble.files import LEDGER_DIRECTORY, PRICE_BOOK, RUN_DIRECTORY, read_auditor
+from tokenone.assemble.logs import log_as_json
 from tokenone.assemble.roots import open_keys, open_roots
 from tokenone.assemble.spec import GatewaySpec, Inherited, receive
 from tokenone.call.house import House
@@ -312,6 +313,7 @@ async def _run() -> int:
 def main() -> None:
     """Runs a worker; a refusal to start is one line that says which thing is wrong."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    log_as_json()
     sys.setswitchinterval(SWITCH_SECONDS)
     try:
         sys.exit(uvloop.run(_run()))

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from tokenone.assemble.files import LEDGER_DIRECTORY
+from tokenone.assemble.logs import log_as_json
 from tokenone.assemble.spec import JobsSpec, receive
 from tokenone.clock import AnchoredClock
 from tokenone.errors import TokenOneError
@@ -41,6 +42,7 @@ async def _run() -> None:
 def main() -> None:
     """Runs the jobs."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    log_as_json()
     try:
         asyncio.run(_run())
     except TokenOneError as error:

@@ -8,6 +8,5 @@ problems  every error           rim      ids, limits, headers, one log line
 
 from tokenone.console_api.app import create_app
 from tokenone.console_api.deps import ConsoleDeps, Control
-from tokenone.console_api.logs import log_as_json
 
-__all__ = ["ConsoleDeps", "Control", "create_app", "log_as_json"]
+__all__ = ["ConsoleDeps", "Control", "create_app"]

@@ -1,4 +1,4 @@
-"""The console's logging: one JSON object per line on stderr.
+"""The logging of every process: one JSON object per line on stderr.
 
 Law: our lines hold ids, codes and route templates; libraries speak at warning and above only, for their lower
 levels quote requests.
