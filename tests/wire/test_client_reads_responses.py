@@ -68,7 +68,7 @@ async def test_a_request_is_written_once_with_host_and_length_and_without_hop_fi
 )
 def test_what_would_not_stay_one_request_is_never_written(change: dict[str, Any], request_to: Any) -> None:
     with pytest.raises(UnsafeField):
-        render_request(request_to(parse_origin("https://a.example"), **change))
+        render_request(request_to(parse_origin("https://a.example"), **change), b"a.example")
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,7 @@ import struct
 import termios
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
-from typing import cast
+from typing import Final, cast
 
 from tokenone.wire import render
 from tokenone.wire.exchange import Exchange
@@ -23,15 +22,12 @@ from tokenone.wire.framing import FramingError, HeadBuffer, parse_request_head
 from tokenone.wire.limits import Admission, EdgeLimits, EdgeStats
 from tokenone.wire.sweep import NEVER, Sweep
 
-
-class Stage(IntEnum):
-    IDLE = 0
-    """Between requests; no byte of the next has come."""
-    HEAD = 1
-    EXCHANGE = 2
-    LINGER = 3
-    """The last response is written; the caller's close is awaited."""
-    CLOSED = 4
+# Where a connection stands. Plain numbers: they are looked at several times a call.
+_IDLE: Final = 0  # between requests; no byte of the next has come
+_HEAD: Final = 1
+_EXCHANGE: Final = 2
+_LINGER: Final = 3  # the last response is written; the caller's close is awaited
+_CLOSED: Final = 4
 
 
 @dataclass(slots=True)
@@ -62,7 +58,7 @@ class CallerConnection(asyncio.Protocol):
     def __init__(self, room: Room) -> None:
         self._room = room
         self._head = HeadBuffer(room.limits.header_bytes)
-        self._stage = Stage.IDLE
+        self._stage = _IDLE
         self._exchange: Exchange | None = None
         self._ahead = b""  # bytes of later requests
         self._eof = self._admitted = False
@@ -82,7 +78,7 @@ class CallerConnection(asyncio.Protocol):
         room.sweep.watch(self)
         self.transport.set_write_buffer_limits(high=room.limits.write_high_water)
         if not room.admission.enter(self.peer):
-            self._stage = Stage.LINGER  # uncounted, so it may not linger
+            self._stage = _LINGER  # uncounted, so it may not linger
             room.refused("connections", self.peer)
             self.transport.write(_refusal(FramingError("connections", "too many connections", 503)))
             self.transport.close()
@@ -91,7 +87,7 @@ class CallerConnection(asyncio.Protocol):
         self._await_request()
 
     def connection_lost(self, _: Exception | None) -> None:
-        self._stage = Stage.CLOSED
+        self._stage = _CLOSED
         self._ahead = b""
         room = self._room
         room.connections.discard(self)
@@ -105,7 +101,7 @@ class CallerConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         exchange = self._exchange
         if exchange is None:
-            if self._stage is Stage.LINGER:
+            if self._stage == _LINGER:
                 return  # thrown away
             if self.write_paused:
                 self._hold(data)
@@ -124,10 +120,10 @@ class CallerConnection(asyncio.Protocol):
             if not exchange.started:
                 self.deadline = self._room.loop.time() + self._room.limits.half_close_seconds
             return True
-        if exchange is not None or self._stage is Stage.HEAD:
+        if exchange is not None or self._stage == _HEAD:
             self._refuse(FramingError("truncated", "the request ended before it was whole"))
             return True
-        return self._stage is Stage.IDLE and self.write_paused
+        return self._stage == _IDLE and self.write_paused
 
     def pause_writing(self) -> None:
         self.write_paused = True
@@ -135,13 +131,13 @@ class CallerConnection(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self.write_paused = False
-        if self._stage is Stage.EXCHANGE:
+        if self._stage == _EXCHANGE:
             self.deadline = self._body_deadline
             if self._exchange is not None:
                 self._exchange.resume()
-        elif self._stage is Stage.IDLE:
+        elif self._stage == _IDLE:
             self._next_request()
-        elif self._stage is Stage.LINGER:
+        elif self._stage == _LINGER:
             self.deadline = self._room.loop.time() + self._room.limits.linger_seconds
 
     # ── the request ────────────────────────────────────────────────────────────────────────────────────
@@ -150,8 +146,8 @@ class CallerConnection(asyncio.Protocol):
         try:
             raw = self._head.feed(data)
             if raw is None:
-                if self._stage is Stage.IDLE:
-                    self._stage = Stage.HEAD
+                if self._stage == _IDLE:
+                    self._stage = _HEAD
                     self.deadline = room.loop.time() + room.limits.head_seconds
                 return
             head = parse_request_head(raw, room.limits.header_count)
@@ -159,7 +155,7 @@ class CallerConnection(asyncio.Protocol):
             self._refuse(error)
             return
         rest, self._head.rest = self._head.rest, b""
-        self._stage = Stage.EXCHANGE
+        self._stage = _EXCHANGE
         self.deadline = self._body_deadline = NEVER
         exchange = self._exchange = Exchange(self, head, self.peer, room.limits, room.stats)
         if rest:
@@ -210,7 +206,7 @@ class CallerConnection(asyncio.Protocol):
             self._close_gently()
 
     def _next_request(self) -> None:
-        self._stage = Stage.IDLE
+        self._stage = _IDLE
         if self.write_paused:  # the response is still on its way; resume_writing comes back here
             return
         if self._ahead:
@@ -229,18 +225,18 @@ class CallerConnection(asyncio.Protocol):
 
     def begin_drain(self) -> None:
         """Gives a silent connection a moment for a request that may be on its way."""
-        if self._stage is Stage.IDLE and not self.write_paused:
+        if self._stage == _IDLE and not self.write_paused:
             self._await_request()
 
     # ── deadlines and ends ─────────────────────────────────────────────────────────────────────────────
     def expire(self, now: float) -> None:
         """A deadline has passed; which one, the stage says."""
-        if self.write_paused or self._stage is Stage.LINGER:
+        if self.write_paused or self._stage == _LINGER:
             self._expire_sending(now)
-        elif self._stage is Stage.IDLE:
+        elif self._stage == _IDLE:
             if not self._bytes_wait():
                 self._close_gently()
-        elif self._stage is Stage.HEAD:
+        elif self._stage == _HEAD:
             self._refuse(FramingError("head-timeout", "the request's head took too long", 408))
         elif self._exchange is not None and self._exchange.wants_body:
             self._refuse(FramingError("body-timeout", "the request's body took too long", 408))
@@ -290,9 +286,9 @@ class CallerConnection(asyncio.Protocol):
 
     def _close_gently(self) -> None:
         """Ends the sending side and throws away what still comes, so that no reset overtakes the response."""
-        if self._stage is Stage.CLOSED or self.transport.is_closing():
+        if self._stage == _CLOSED or self.transport.is_closing():
             return
-        self._stage = Stage.LINGER
+        self._stage = _LINGER
         self._ahead = b""
         now = self._room.loop.time()
         self._watch_sending(now)

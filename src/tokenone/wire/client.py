@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 
+import msgspec
+
 from tokenone.errors import Overloaded
 from tokenone.types import Headers, Origin
 from tokenone.wire import render
@@ -23,8 +25,7 @@ _JOINED_WRITE = 65_536
 _METHODS_WITH_BODY = (b"POST", b"PUT", b"PATCH")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outgoing:
+class Outgoing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One request. The client adds Host and Content-Length and drops other framing fields."""
 
     origin: Origin
@@ -62,9 +63,8 @@ class Client:
 
     async def send(self, outgoing: Outgoing) -> Incoming:
         """Sends the request and returns when the response's head is there."""
-        request = render_request(outgoing)
-        tenant, key, version = outgoing.pool
-        lane = self._pools.lane(LaneKey(tenant, key, version, outgoing.origin, outgoing.ca_pem))
+        lane = self._pools.lane(LaneKey(outgoing.pool, outgoing.origin, outgoing.ca_pem))
+        request = render_request(outgoing, lane.host)
         connection = lane.take() or await self._dial(lane, outgoing)
         self._sent += 1
         if len(outgoing.body) <= _JOINED_WRITE:
@@ -111,13 +111,13 @@ class Client:
         return dialled
 
 
-def render_request(outgoing: Outgoing) -> bytes:
+def render_request(outgoing: Outgoing, host: bytes) -> bytes:
     """Returns the request's head; raises UnsafeField for what would not stay one request."""
     length = len(outgoing.body)
     framing = b"content-length: %d\r\n" % length if length or outgoing.method in _METHODS_WITH_BODY else b""
     return b"%bhost: %b\r\n%b%b\r\n" % (
         render.request_line(outgoing.method, outgoing.target),
-        outgoing.origin.authority.encode("ascii"),
+        host,
         render.request_fields(outgoing.headers),
         framing,
     )

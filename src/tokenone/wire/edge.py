@@ -44,7 +44,7 @@ class Edge:
         self._on_refused = on_refused
         self._room: Room | None = None
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[Exchange, asyncio.Task[None]] = {}
         self._quiet = asyncio.Event()
 
     async def start(self, sock: socket.socket) -> None:
@@ -87,11 +87,11 @@ class Edge:
         for connection in list(room.connections):
             connection.transport.abort()
         if self._tasks:  # handlers learn that their callers are gone and still record how it ended
-            await asyncio.wait(self._tasks, timeout=_SETTLE_SECONDS)
-        for task in self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=_SETTLE_SECONDS)
+        for task in self._tasks.values():
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=_SETTLE_SECONDS)
+            await asyncio.wait(self._tasks.values(), timeout=_SETTLE_SECONDS)
 
     async def _wait_quiet(self, seconds: float) -> None:
         """Waits until no connection and no task is left, looking four times a second."""
@@ -107,8 +107,7 @@ class Edge:
 
     def _serve(self, exchange: Exchange) -> None:
         self.stats.requests += 1
-        task = asyncio.get_running_loop().create_task(self._run(exchange))
-        self._tasks.add(task)
+        self._tasks[exchange] = asyncio.get_running_loop().create_task(self._run(exchange))
 
     async def _run(self, exchange: Exchange) -> None:
         try:
@@ -130,9 +129,7 @@ class Edge:
         exchange.release()
         self.stats.requests -= 1
         self.stats.served += 1
-        task = asyncio.current_task()
-        if task is not None:
-            self._tasks.discard(task)
+        del self._tasks[exchange]
         if not self._tasks:
             self._quiet.set()
 

@@ -9,6 +9,7 @@ It does not read bodies (bodies.py) and knows no sockets.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser, HttpResponseParser
@@ -100,22 +101,6 @@ class HeadBuffer:
             raise FramingError("line-end", "lines end with CR LF")
 
 
-class _Fields:
-    """What llhttp calls back with; one per head."""
-
-    __slots__ = ("complete", "headers")
-
-    def __init__(self) -> None:
-        self.headers: Headers = []
-        self.complete = False
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
-
-
 class Head:
     """What requests and responses share: fields in order, and look-up by lower-case name."""
 
@@ -138,16 +123,8 @@ class Head:
             return []
         return [value for field, value in self.headers if field.lower() == name]
 
-    def _take_fields(self, raw: bytes, fields: _Fields, max_fields: int) -> None:
-        """Takes over what llhttp read of `raw`, and refuses fields that may stand once only."""
-        headers = fields.headers
-        if not fields.complete:
-            raise FramingError("head", "the head does not end where its blank line is")
-        if len(headers) > max_fields:
-            raise FramingError("header-count", f"at most {max_fields} header fields", 431)
-        # llhttp leaves white space at the end of a value.
-        if b" \r\n" in raw or b"\t\r\n" in raw:
-            headers = [(name, value.rstrip(b" \t")) for name, value in headers]
+    def _take_fields(self, headers: Headers) -> None:
+        """Takes over the fields and refuses those that may stand once only."""
         self.headers = headers
         self._index = index = {name.lower(): value for name, value in reversed(headers)}
         if len(index) != len(headers):
@@ -214,9 +191,7 @@ def parse_request_head(raw: bytes, max_fields: int) -> RequestHead:
     head.method, head.target, head.http_version = line.groups()
     if head.method == b"CONNECT":
         raise FramingError("method", "CONNECT is not served here", 405)
-    fields = _Fields()
-    _run(HttpRequestParser(fields), raw)
-    head._take_fields(raw, fields, max_fields)
+    head._take_fields(_read_fields(HttpRequestParser, raw, max_fields))
     index = head._index
     _check_host(index.get(b"host"), head.http_version)
     length = head._declared_length()
@@ -235,9 +210,7 @@ def parse_response_head(raw: bytes, max_fields: int, *, to_head: bool = False) -
     head = ResponseHead()
     head.http_version, status, reason = line.groups()
     head.status, head.reason = int(status), reason or b""
-    fields = _Fields()
-    _run(HttpResponseParser(fields), raw)
-    head._take_fields(raw, fields, max_fields)
+    head._take_fields(_read_fields(HttpResponseParser, raw, max_fields))
     declared = head._declared_length()
     head.keep_alive = head._persists()
     if to_head or head.status < 200 or head.status in (204, 304):
@@ -247,6 +220,34 @@ def parse_response_head(raw: bytes, max_fields: int, *, to_head: bool = False) -
     else:
         head.length = declared
     return head
+
+
+class _Sink:
+    """What llhttp calls with each field."""
+
+    __slots__ = ("on_header",)
+
+    def __init__(self, on_header: Callable[[bytes, bytes], object]) -> None:
+        self.on_header = on_header
+
+
+def _read_fields(parser: type[HttpRequestParser | HttpResponseParser], raw: bytes, most: int) -> Headers:
+    """Returns the fields that llhttp reads; as many as there are lines, or the two of us disagree."""
+    lines = raw.count(b"\n") - 2
+    if lines > most:
+        raise FramingError("header-count", f"at most {most} header fields", 431)
+    unique: dict[bytes, bytes] = {}  # filled without a Python call per field; most heads repeat no name
+    _run(parser(_Sink(unique.setdefault)), raw)
+    headers = list(unique.items())
+    if len(headers) != lines:
+        headers = []
+        _run(parser(_Sink(lambda name, value: headers.append((name, value)))), raw)
+    if len(headers) != lines:
+        raise FramingError("head", "the head does not end where its blank line is")
+    # llhttp leaves white space at the end of a value.
+    if b" \r\n" in raw or (b"\t" in raw and b"\t\r\n" in raw):
+        return [(name, value.rstrip(b" \t")) for name, value in headers]
+    return headers
 
 
 def _run(parser: HttpRequestParser | HttpResponseParser, raw: bytes) -> None:

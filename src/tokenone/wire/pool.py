@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from tokenone.errors import DialFailed
 from tokenone.types import Origin
 from tokenone.wire.upstream import ClientLimits, UpstreamConnection
 
@@ -15,9 +16,8 @@ from tokenone.wire.upstream import ClientLimits, UpstreamConnection
 class LaneKey(NamedTuple):
     """Who may share a connection: requests that agree in all of this."""
 
-    tenant: str
-    key: str
-    version: int
+    pool: tuple[str, str, int]
+    """Tenant, key id, key version."""
     origin: Origin
     ca_pem: str | None
 
@@ -25,11 +25,14 @@ class LaneKey(NamedTuple):
 class Lane:
     """The connections of one LaneKey."""
 
-    __slots__ = ("_pools", "dialling", "idle", "key", "members", "retired")
+    __slots__ = ("_pools", "dialling", "host", "idle", "key", "members", "retired")
 
     def __init__(self, pools: Pools, key: LaneKey) -> None:
         self._pools = pools
         self.key = key
+        if not key.origin.host.isascii():
+            raise DialFailed("an endpoint's host is written in ASCII (xn--…)")
+        self.host = key.origin.authority.encode("ascii")
         self.idle: list[UpstreamConnection] = []
         self.members: set[UpstreamConnection] = set()
         self.dialling = 0
@@ -101,6 +104,7 @@ class Pools:
         if len(lane.members) + lane.dialling >= self.limits.connections_per_lane:
             return False
         if self.open + self._dialling >= self.limits.connections and not self._evict():
+            self.forget_if_empty(lane)
             return False
         lane.dialling += 1
         self._dialling += 1
@@ -113,9 +117,7 @@ class Pools:
         self.forget_if_empty(lane)
 
     def retire(self, key: str, version: int, *, cut: bool) -> None:
-        for lane in [
-            lane for name, lane in self._lanes.items() if (name.key, name.version) == (key, version)
-        ]:
+        for lane in [lane for name, lane in self._lanes.items() if name.pool[1:] == (key, version)]:
             lane.retired = True
             del self._lanes[lane.key]
             for connection in list(lane.members if cut else lane.idle):

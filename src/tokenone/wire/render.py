@@ -10,6 +10,7 @@ import re
 from http import HTTPStatus
 from typing import Final
 
+from tokenone.errors import TokenOneError
 from tokenone.types import Headers
 
 CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -27,11 +28,14 @@ _HOP_FIELDS: Final = frozenset(
 _FRAMING_FIELDS: Final = _HOP_FIELDS | {b"content-length"}
 _REQUEST_FIELDS: Final = _FRAMING_FIELDS | {b"host", b"expect"}
 _TARGET: Final = re.compile(rb"/[!$-;=?-\[\]-~]*+")
-_METHOD: Final = re.compile(rb"[A-Z]{1,20}")
+_METHODS: Final = frozenset((b"GET", b"POST", b"PUT", b"PATCH", b"DELETE", b"HEAD", b"OPTIONS"))
 
 
-class UnsafeField(ValueError):
-    """A field name or value that would not stay one field; the program's fault, nothing was written."""
+class UnsafeField(TokenOneError):
+    """Something that would not stay one field or line; nothing was written."""
+
+    code = "unsafe_field"
+    advice = "Send header fields without control characters and a plain method and target."
 
 
 def status_line(status: int) -> bytes:
@@ -51,18 +55,15 @@ def request_fields(headers: Headers) -> bytes:
 
 def request_line(method: bytes, target: bytes) -> bytes:
     """Renders a request line; refuses what would not stay one."""
-    if not _TARGET.fullmatch(target) or not _METHOD.fullmatch(method) or method == b"CONNECT":
+    if method not in _METHODS or not _TARGET.fullmatch(target):
         raise UnsafeField("method or target")
     return b"%b %b HTTP/1.1\r\n" % (method, target)
 
 
 def _render(headers: Headers, dropped: frozenset[bytes]) -> bytes:
-    kept = [b": ".join(field) for field in headers if field[0].lower() not in dropped]
-    if not kept:
-        return b""
-    kept.append(b"")
-    block = b"\r\n".join(kept)
-    count = len(kept) - 1
+    kept = [field for field in headers if field[0].lower() not in dropped]
+    count = len(kept)
+    block = b"\r\n".join([*map(b": ".join, kept), b""])
     if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
         raise UnsafeField("a header field holds CR, LF or NUL")
     return block

@@ -60,34 +60,29 @@ class Owner(Protocol):
 class Incoming:
     """A provider's response: the head is whole, the body comes by `chunk`."""
 
-    __slots__ = ("_connection", "_ended", "_failure", "_head", "_parts", "_unread", "_waiter", "received")
+    __slots__ = (
+        "_arrived", "_connection", "_ended", "_failure", "_get", "_loop", "_parts", "_unread", "_waiter",
+        "headers", "reason", "received", "status",
+    )  # fmt: skip
 
-    def __init__(self, connection: UpstreamConnection) -> None:
+    status: int
+    reason: bytes
+    headers: Headers
+
+    def __init__(self, connection: UpstreamConnection, loop: asyncio.AbstractEventLoop) -> None:
         self._connection: UpstreamConnection | None = connection
-        self._head: ResponseHead | None = None
+        self._loop = loop
         self._parts: list[bytes] = []
         self._unread = 0
-        self._ended = False
+        self._arrived = self._ended = False
         self._failure: TokenOneError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self.received = 0
         """Body bytes that have arrived."""
 
-    @property
-    def status(self) -> int:
-        return self._whole_head().status
-
-    @property
-    def reason(self) -> bytes:
-        return self._whole_head().reason
-
-    @property
-    def headers(self) -> Headers:
-        return self._whole_head().headers
-
     def get(self, name: bytes) -> bytes | None:
         """Returns the first value of a field; `name` is lower case."""
-        return self._whole_head().get(name)
+        return self._get(name)
 
     @property
     def ended(self) -> bool:
@@ -125,22 +120,19 @@ class Incoming:
 
     async def arrived(self) -> None:
         """Waits for the head."""
-        while self._head is None:
+        while not self._arrived:
             await self._wait()
 
     async def _wait(self) -> None:
         if self._failure is not None:
             raise self._failure
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
         await self._waiter
-
-    def _whole_head(self) -> ResponseHead:
-        assert self._head is not None, "the client hands out responses with a head"
-        return self._head
 
     # ── called by the connection ───────────────────────────────────────────────────────────────────────
     def open(self, head: ResponseHead) -> None:
-        self._head = head
+        self.status, self.reason, self.headers, self._get = head.status, head.reason, head.headers, head.get
+        self._arrived = True
         self._wake()
 
     def add(self, payload: bytes) -> int:
@@ -169,7 +161,7 @@ class UpstreamConnection(asyncio.Protocol):
     """See the module's law."""
 
     __slots__ = (
-        "_body", "_deadline_total", "_head", "_idle_seconds", "_incoming", "_interim", "_keep", "_limits",
+        "_body", "_deadline_total", "_head", "_idle_seconds", "_incoming", "_interim", "_keep", "_limits", "_loop",
         "_method", "_owner", "_poll", "_reading", "_reused", "_silent", "_sweep", "_time", "_timeouts",
         "_transport", "deadline",
     )  # fmt: skip
@@ -178,7 +170,8 @@ class UpstreamConnection(asyncio.Protocol):
 
     def __init__(self, owner: Owner, sweep: Sweep, limits: ClientLimits) -> None:
         self._owner, self._sweep, self._limits = owner, sweep, limits
-        self._time = asyncio.get_running_loop().time
+        self._loop = asyncio.get_running_loop()
+        self._time = self._loop.time
         self._head = HeadBuffer(limits.header_bytes)
         self._incoming: Incoming | None = None
         self._body: Body | None = None
@@ -209,7 +202,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim, self._silent = 0, True
         self._deadline_total = NEVER if timeouts.total is None else now + timeouts.total
         self.deadline = min(now + timeouts.first_byte, self._deadline_total)
-        incoming = self._incoming = Incoming(self)
+        incoming = self._incoming = Incoming(self, self._loop)
         for part in parts:
             self._transport.write(part)
         return incoming
