@@ -19,6 +19,7 @@ from pydantic_settings import (
 )
 
 from tokenone.errors import ConfigRefused
+from tokenone.types import is_loopback
 
 CONFIG_NAME = "tokenone.toml"
 
@@ -142,6 +143,18 @@ def load(directory: Path) -> Settings:
         raise ConfigRefused(f"{file.name} or the environment: {places}") from None
     except ValueError as error:
         raise ConfigRefused(f"{file} is not TOML: {error}") from None
+
+
+def check_listeners(settings: Settings) -> None:
+    """Raises ConfigRefused for plain HTTP beyond loopback, and for half a pair of certificate and key."""
+    for name, section in (("gateway", settings.gateway), ("console", settings.console)):
+        if (section.tls_cert is None) != (section.tls_key is None):
+            raise ConfigRefused(f"{name}.tls_cert and {name}.tls_key go together")
+        host, _, port = section.listen.rpartition(":")
+        if not host or not port.isdecimal() or int(port) > 65_535:
+            raise ConfigRefused(f"{name}.listen is host:port")
+        if section.tls_cert is None and not is_loopback(host.strip("[]")):
+            raise ConfigRefused(f"{name}.listen is not loopback: set {name}.tls_cert and {name}.tls_key")
 
 
 def environment_for_children() -> dict[str, str]:

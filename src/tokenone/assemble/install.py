@@ -25,7 +25,7 @@ from tokenone.assemble.files import (
     PRICE_BOOK,
     read_auditor,
 )
-from tokenone.assemble.roots import KEYS_DIRECTORY, absolute, open_keys, open_roots
+from tokenone.assemble.roots import KEYS_DIRECTORY, absolute, open_keys, open_roots, passphrase_of
 from tokenone.assemble.spec import database_url
 from tokenone.audit import Act
 from tokenone.canonical import b64
@@ -88,15 +88,6 @@ def make_directory(directory: Path) -> None:
     file = directory / CONFIG_NAME
     if not file.exists():
         file.write_text(CONFIG_TEXT.format(origin=f"tokenone.local/{secrets.token_hex(6)}"), encoding="utf-8")
-
-
-def passphrase_of(settings: Settings) -> str | None:
-    """Returns the roots' passphrase from the configuration or the file that it names."""
-    if settings.roots.passphrase is not None:
-        return settings.roots.passphrase.get_secret_value()
-    if settings.roots.passphrase_file is not None:
-        return settings.roots.passphrase_file.read_text(encoding="utf-8").strip()
-    return None
 
 
 async def install(directory: Path, person: FirstPerson, say: Say) -> None:

@@ -17,14 +17,13 @@ from typing import Final
 
 import msgspec
 
-from tokenone.assemble.install import FirstPerson, generated_password, install, passphrase_of
-from tokenone.assemble.roots import open_keys, open_roots
+from tokenone.assemble.install import FirstPerson, generated_password, install
+from tokenone.assemble.roots import open_keys, open_roots, passphrase_of
 from tokenone.assemble.spec import ConsoleSpec, GatewaySpec, JobsSpec, database_url
-from tokenone.config import CONFIG_NAME, Settings, environment_for_children, load
+from tokenone.config import CONFIG_NAME, Settings, check_listeners, environment_for_children, load
 from tokenone.errors import ConfigRefused, TokenOneError
 from tokenone.secret import Secret
 from tokenone.supervise import Role, Supervisor, listen
-from tokenone.types import is_loopback
 
 Say = Callable[[str], None]
 SPARE_SLOTS: Final = 2
@@ -79,7 +78,7 @@ def _url(listening: str, certificate: Path | None) -> str:
 
 
 def _roles(directory: Path, settings: Settings) -> list[Role]:
-    _check_listeners(settings)
+    check_listeners(settings)
     uris = settings.roots.uris()
     passphrase = passphrase_of(settings)
     keys = open_keys(open_roots(uris, directory, passphrase, profile=settings.profile), directory)
@@ -96,14 +95,6 @@ def _roles(directory: Path, settings: Settings) -> list[Role]:
         Role("console", "tokenone.assemble.console", console, listen(settings.console.listen)),
         Role("jobs", "tokenone.assemble.jobs", jobs),
     ]
-
-
-def _check_listeners(settings: Settings) -> None:
-    """Plain HTTP on loopback only."""
-    for name, section in (("gateway", settings.gateway), ("console", settings.console)):
-        host = section.listen.rpartition(":")[0].strip("[]")
-        if section.tls_cert is None and not is_loopback(host):
-            raise ConfigRefused(f"{name}.listen is not loopback: set {name}.tls_cert and {name}.tls_key")
 
 
 def _gateway_spec(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tokenone.config import Settings
 from tokenone.errors import RootRefused
 from tokenone.secret import Secret
 from tokenone.vault.keks import open_root
@@ -22,6 +23,19 @@ def absolute(uri: str, directory: Path) -> str:
     """Makes the path of a `local:` URI absolute below the data directory."""
     scheme, _, rest = uri.partition(":")
     return f"local:{directory / rest}" if scheme == "local" else uri
+
+
+def passphrase_of(settings: Settings) -> str | None:
+    """Returns the roots' passphrase from the configuration or the file that it names."""
+    if settings.roots.passphrase is not None:
+        return settings.roots.passphrase.get_secret_value()
+    file = settings.roots.passphrase_file
+    if file is None:
+        return None
+    try:
+        return file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise RootRefused("roots.passphrase_file cannot be read") from None
 
 
 def open_roots(

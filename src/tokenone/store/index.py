@@ -20,7 +20,7 @@ from tokenone.store import records
 from tokenone.store.database import Database
 from tokenone.store.fold import ATTEMPT_COLUMNS, CALL_COLUMNS, Folding, ShippedEntry
 from tokenone.store.index_schema import attempts, calls, cursors, entries, index_metadata
-from tokenone.store.migrate import migrate_index
+from tokenone.store.migrate import Schema, migrate_index, schema_of
 
 SCHEMA: Final = "tokenone_index"
 GROUPS: Final = ("tenant", "project", "workload", "key", "provider", "model", "day")
@@ -117,6 +117,10 @@ class Index:
 
     async def migrate(self) -> None:
         await migrate_index(self._database)
+
+    async def schema(self) -> Schema:
+        """Tells whether the index is migrated."""
+        return await schema_of(self._database, "index")
 
     async def close(self) -> None:
         await self._database.close()

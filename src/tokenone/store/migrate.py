@@ -7,10 +7,12 @@ start at once do not migrate at once; running it again does nothing.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from tokenone.store.database import Database, converted
@@ -22,6 +24,13 @@ _LOCK: Final = 0x746F_6B31
 """Number of the PostgreSQL advisory lock that one migrating process holds."""
 
 
+class Schema(NamedTuple):
+    """Which migration a database stands at (None: at none), and the newest that this version brings."""
+
+    present: str | None
+    newest: str | None
+
+
 async def migrate_management(database: Database) -> None:
     """Migrates what people edit."""
     await _migrate(database, "management", metadata)
@@ -30,6 +39,15 @@ async def migrate_management(database: Database) -> None:
 async def migrate_index(database: Database) -> None:
     """Migrates the ledger's query index; makes its PostgreSQL schema first."""
     await _migrate(database, "index", index_metadata)
+
+
+async def schema_of(database: Database, history: str) -> Schema:
+    """Tells where a database stands; changes nothing. `history` is `management` or `index`."""
+    async with database.reading() as connection:
+        present = await connection.run_sync(
+            lambda within: MigrationContext.configure(within).get_current_revision()
+        )
+    return Schema(present, ScriptDirectory.from_config(_config(history)).get_current_head())
 
 
 async def _migrate(database: Database, history: str, target: MetaData) -> None:
@@ -44,9 +62,14 @@ async def _migrate(database: Database, history: str, target: MetaData) -> None:
 
 
 def _upgrade(connection: Connection, history: str, target: MetaData) -> None:
+    config = _config(history)
+    config.attributes.update(connection=connection, target=target)
+    command.upgrade(config, "head")
+
+
+def _config(history: str) -> Config:
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("version_locations", str(_SCRIPTS / history).replace("%", "%%"))
     config.set_main_option("path_separator", "newline")
-    config.attributes.update(connection=connection, target=target)
-    command.upgrade(config, "head")
+    return config

@@ -11,7 +11,7 @@ from tokenone.rows import Delta
 from tokenone.store.database import Database
 from tokenone.store.delta import Changes, read_delta, read_revision
 from tokenone.store.keys import Keys
-from tokenone.store.migrate import migrate_management
+from tokenone.store.migrate import Schema, migrate_management, schema_of
 from tokenone.store.once import Idempotency, Leases, Settings
 from tokenone.store.people import People
 from tokenone.store.scopes import Scopes
@@ -43,6 +43,10 @@ class Store:
     async def migrate(self) -> None:
         """Brings the database to the present schema; safe to run at every start."""
         await migrate_management(self._database)
+
+    async def schema(self) -> Schema:
+        """Tells whether the database is migrated."""
+        return await schema_of(self._database, "management")
 
     async def delta(self, since: int) -> Delta:
         """Returns what changed after revision `since` with the database's time; 0 asks for everything."""
