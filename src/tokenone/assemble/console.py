@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import resource
 import ssl
-import sys
 from pathlib import Path
 
 import uvicorn
@@ -17,7 +16,7 @@ import uvicorn
 from tokenone import __version__
 from tokenone.assemble.files import RUN_DIRECTORY
 from tokenone.assemble.logs import log_as_json
-from tokenone.assemble.spec import ConsoleSpec, receive
+from tokenone.assemble.spec import ConsoleSpec, receive, refuse
 from tokenone.clock import AnchoredClock
 from tokenone.console_api.app import create_app
 from tokenone.console_api.deps import ConsoleDeps
@@ -86,7 +85,7 @@ def main() -> None:
     try:
         asyncio.run(_run())
     except TokenOneError as error:
-        sys.exit(f"console: refuses to start: {error.code}: {error.detail}")
+        refuse("console", error)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from tokenone.assemble.files import LEDGER_DIRECTORY, PRICE_BOOK, RUN_DIRECTORY, read_auditor
 from tokenone.assemble.logs import log_as_json
 from tokenone.assemble.roots import open_keys, open_roots
-from tokenone.assemble.spec import GatewaySpec, Inherited, receive
+from tokenone.assemble.spec import GatewaySpec, Inherited, receive, refuse
 from tokenone.call.house import House
 from tokenone.call.record import Aggregates
 from tokenone.clock import AnchoredClock
@@ -318,8 +318,7 @@ def main() -> None:
     try:
         sys.exit(uvloop.run(_run()))
     except TokenOneError as error:
-        _say(f"refuses to start: {error.code}: {error.detail}")
-        sys.exit(1)
+        refuse("gateway", error)
 
 
 if __name__ == "__main__":

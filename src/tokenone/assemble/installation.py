@@ -11,9 +11,9 @@ import asyncio
 import resource
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -26,6 +26,7 @@ from tokenone.secret import Secret
 from tokenone.supervise import Role, Supervisor, listen
 
 Say = Callable[[str], None]
+GATEWAY: Final = "tokenone.assemble.gateway"
 SPARE_SLOTS: Final = 2
 """A successor needs a slot of its own while the old worker drains in its."""
 
@@ -39,29 +40,39 @@ async def serve(directory: Path, settings: Settings, say: Say) -> None:
     )
     stop, reload = _signals()
     try:
-        await asyncio.gather(*(supervisor.start(role) for role in roles))
-        say(f"gateway  {_url(settings.gateway.listen, settings.gateway.tls_cert)}")
-        say(f"console  {_url(settings.console.listen, settings.console.tls_cert)}/tokenone/byok")
-        say(f"ready    {settings.gateway.workers} worker{'s' if settings.gateway.workers > 1 else ''}")
-        await _until_stopped(supervisor, roles, stop, reload)
+        if await _before(stop, _start(supervisor, roles)):
+            say(f"gateway  {_url(settings.gateway.listen, settings.gateway.tls_cert)}")
+            say(f"console  {_url(settings.console.listen, settings.console.tls_cert)}/tokenone/byok")
+            say(f"ready    {settings.gateway.workers} worker{'s' if settings.gateway.workers > 1 else ''}")
+        while await _before(stop, reload.wait()):
+            reload.clear()
+            await _before(stop, _replace_workers(supervisor, roles, say))
     finally:
         say("stopping: streams may end first")
         await supervisor.stop()
 
 
-async def _until_stopped(
-    supervisor: Supervisor, roles: list[Role], stop: asyncio.Event, reload: asyncio.Event
-) -> None:
+async def _before(stop: asyncio.Event, work: Coroutine[Any, Any, object]) -> bool:
+    """Says whether the work was done before `stop`; what is not is left to end with the supervisor."""
+    task = asyncio.ensure_future(work)
     stopping = asyncio.create_task(stop.wait())
-    while not stop.is_set():
-        reloading = asyncio.create_task(reload.wait())
-        await asyncio.wait({stopping, reloading}, return_when=asyncio.FIRST_COMPLETED)
-        reloading.cancel()
-        if reload.is_set() and not stop.is_set():
-            reload.clear()
-            for role in roles:
-                if role.name.startswith("gateway"):
-                    await supervisor.replace(role)
+    await asyncio.wait({task, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if stop.is_set():
+        return False
+    task.result()
+    return True
+
+
+async def _start(supervisor: Supervisor, roles: list[Role]) -> None:
+    await asyncio.gather(*(supervisor.start(role) for role in roles))
+
+
+async def _replace_workers(supervisor: Supervisor, roles: list[Role], say: Say) -> None:
+    """One after the other, so that there is always one that serves."""
+    workers = [role for role in roles if role.module == GATEWAY]
+    done = [await supervisor.replace(role) for role in workers]
+    say(f"replaced {sum(done)} of {len(workers)} workers")
 
 
 def _signals() -> tuple[asyncio.Event, asyncio.Event]:
@@ -87,8 +98,7 @@ def _roles(directory: Path, settings: Settings) -> list[Role]:
     jobs = msgspec.msgpack.encode(_jobs_spec(directory, settings))
     shared = listen(settings.gateway.listen)
     workers = [
-        Role(f"gateway {number}", "tokenone.assemble.gateway", gateway, shared)
-        for number in range(settings.gateway.workers)
+        Role(f"gateway {number}", GATEWAY, gateway, shared) for number in range(settings.gateway.workers)
     ]
     return [
         *workers,

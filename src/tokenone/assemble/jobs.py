@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import resource
 import signal
-import sys
 from pathlib import Path
 
 from tokenone.assemble.files import LEDGER_DIRECTORY
 from tokenone.assemble.logs import log_as_json
-from tokenone.assemble.spec import JobsSpec, receive
+from tokenone.assemble.spec import JobsSpec, receive, refuse
 from tokenone.clock import AnchoredClock
 from tokenone.errors import TokenOneError
 from tokenone.jobs import ship_forever, tidy_forever
@@ -46,7 +45,7 @@ def main() -> None:
     try:
         asyncio.run(_run())
     except TokenOneError as error:
-        sys.exit(f"jobs: refuses to start: {error.code}: {error.detail}")
+        refuse("jobs", error)
 
 
 if __name__ == "__main__":

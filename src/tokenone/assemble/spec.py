@@ -1,21 +1,25 @@
 """What each process is told at its start, passed through a pipe by the supervisor.
 
 Law: children read nothing from the environment; the passphrase reaches gateways alone, and the session key the
-console alone.
+console alone. A child whose supervisor is gone ends as if it had been told to.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import signal
 import socket
+import sys
+import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import msgspec
 
-from tokenone.errors import ConfigRefused
+from tokenone.errors import ConfigRefused, RootRefused, TokenOneError
+from tokenone.supervise import REFUSED
 
 
 class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,8 +91,11 @@ def receive(kind: type[Spec]) -> tuple[Spec, Inherited]:
     parser = argparse.ArgumentParser()
     parser.add_argument("--spec-fd", type=int, required=True)
     parser.add_argument("--ready-fd", type=int, required=True)
+    parser.add_argument("--life-fd", type=int)
     parser.add_argument("--listen-fd", type=int)
     arguments = parser.parse_args()
+    if arguments.life_fd is not None:
+        threading.Thread(target=_follow, args=(arguments.life_fd,), name="life", daemon=True).start()
     with os.fdopen(arguments.spec_fd, "rb") as pipe:
         content = pipe.read(SPEC_BYTES)
     try:
@@ -100,6 +107,19 @@ def receive(kind: type[Spec]) -> tuple[Spec, Inherited]:
         listener = socket.socket(fileno=arguments.listen_fd)
         listener.setblocking(False)
     return spec, Inherited(listener, arguments.ready_fd)
+
+
+def _follow(life: int) -> None:
+    """Ends this process gently once the other end of the pipe is gone, and with it the supervisor."""
+    os.read(life, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def refuse(who: str, error: TokenOneError) -> NoReturn:
+    """Ends a process that cannot start, in one line that says what is wrong."""
+    sys.stderr.write(f"{who}: refuses to start: {error.code}: {error.detail}\n")
+    sys.stderr.flush()
+    sys.exit(REFUSED if isinstance(error, ConfigRefused | RootRefused) else 1)
 
 
 def database_url(url: str, directory: Path) -> str:
