@@ -40,6 +40,12 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--peers", action="store_true", help="LiteLLM, HAProxy and nginx in the same run")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results")
     parser.add_argument("--render", type=Path, metavar="FILE", help="write the page from results, no run")
+    parser.add_argument(
+        "--ledger-entries",
+        type=int,
+        metavar="N",
+        help="longest ledger to grow to (1,000,000; the bar's: 10 M)",
+    )
     parser.add_argument("--directory", type=Path, default=ROOT, help="the disk to work on (this checkout's)")
     return parser
 
@@ -52,7 +58,14 @@ def _measured(given: argparse.Namespace) -> Results:
         console.print(f"bench: {time.monotonic() - began:5.0f} s  {sentence}")
 
     with tempfile.TemporaryDirectory(prefix="bench-", dir=given.directory) as work:
-        return campaign.run(Path(work), QUICK if given.quick else Pace(), with_peers=given.peers, say=say)
+        return campaign.run(Path(work), _pace(given), with_peers=given.peers, say=say)
+
+
+def _pace(given: argparse.Namespace) -> Pace:
+    pace = QUICK if given.quick else Pace()
+    if given.ledger_entries is None:
+        return pace
+    return msgspec.structs.replace(pace, growth_entries=(0, given.ledger_entries))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,8 @@ from tokenone.testing.authority import Authority
 Say = Callable[[str], None]
 DIRECT_TOKEN = "direct"
 PATH = "/v1/chat/completions"
+BAR_ENTRIES = 10_000_000
+"""The ledger that the bar of flat cost is set for; filling it takes minutes and gigabytes."""
 
 
 class Campaign:
@@ -152,6 +154,12 @@ def _governance(campaign: Campaign, plain: Upstream) -> None:
 
 def _growth(campaign: Campaign, plain: Upstream) -> None:
     """Cost, memory and readiness as keys and ledger grow."""
+    longest = max(campaign.pace.growth_entries, default=0)
+    if 0 < longest < BAR_ENTRIES:
+        campaign.results.notes.append(
+            f"the longest ledger was {longest:,} entries, the bar is set for {BAR_ENTRIES:,} "
+            f"(`make bench ARGS='--ledger-entries {BAR_ENTRIES}'`)"
+        )
     wants = [(f"keys-{keys}", Want(upstream=plain, keys=keys)) for keys in campaign.pace.growth_keys]
     wants += [
         (f"ledger-{entries}", Want(upstream=plain, ledger_entries=entries))

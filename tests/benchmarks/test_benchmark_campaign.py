@@ -31,6 +31,6 @@ def test_every_bar_but_the_sizes_that_were_not_asked_for_is_measured(tmp_path: P
     results = campaign.run(tmp_path, SMALLEST, with_peers=False, say=lambda _: None)
     missing = [finding.bar.promise for finding in judge(results) if finding.measured is None]
     assert missing == ["memory at 1,000 keys", "memory at 100,000 keys"]
-    assert results.notes == []
+    assert [note for note in results.notes if "failed" in note or "not measured" in note] == []
     assert "## The bars" in document.render(results)
     assert list(tmp_path.glob("gateway-*")) == []
