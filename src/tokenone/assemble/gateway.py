@@ -14,6 +14,7 @@ import re
 import resource
 import signal
 import sys
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from tokenone.assemble.files import LEDGER_DIRECTORY, PRICE_BOOK, RUN_DIRECTORY, read_auditor
 from tokenone.assemble.logs import log_as_json
 from tokenone.assemble.roots import open_keys, open_roots
+from tokenone.assemble.slots import Slots
 from tokenone.assemble.spec import GatewaySpec, Inherited, receive, refuse
 from tokenone.call.house import House
 from tokenone.call.record import Aggregates
@@ -32,11 +34,11 @@ from tokenone.control.client import ControlClient
 from tokenone.control.ops import Ops
 from tokenone.control.server import ControlServer
 from tokenone.detect.secrets import SecretsDetector
-from tokenone.errors import LedgerUnavailable, OperatorError, SlotTaken, StoreUnavailable, TokenOneError
+from tokenone.errors import LedgerUnavailable, StoreUnavailable, TokenOneError
 from tokenone.gateway.door import Door
 from tokenone.gateway.pages import Entries, Pages
 from tokenone.keyed import Keyed
-from tokenone.ledger.writer import Ledger, LedgerKeys, LedgerLimits
+from tokenone.ledger.writer import LedgerKeys, LedgerLimits
 from tokenone.meter.rate import PriceBook
 from tokenone.route.catalog import Catalog
 from tokenone.route.health import Health
@@ -58,6 +60,8 @@ from tokenone.wire.upstream import Timeouts
 
 LEDGER_DEAD: Final = 70
 REFRESH_SECONDS: Final = 0.5
+RETRY_SECONDS: Final = 0.5
+ORPHAN_SECONDS: Final = 5.0
 SWITCH_SECONDS: Final = 0.0005
 """How long the ledger's thread waits for the interpreter after fdatasync: callers wait with it."""
 _CALL_SLOT: Final = re.compile(r"call(\d{1,4})_")
@@ -71,6 +75,7 @@ class Worker:
     store: Store
     index: Index
     house: House
+    slots: Slots
     follow: Follow
     aggregates: Aggregates
     edge: Edge
@@ -83,7 +88,11 @@ class Worker:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        work = [asyncio.create_task(self._refresh()), asyncio.create_task(self._tick())]
+        work = [
+            asyncio.create_task(steadily("following the database", self._refresh, 0.0)),
+            asyncio.create_task(steadily("once a second", self._tick, 1.0)),
+            asyncio.create_task(steadily("closing orphaned logs", self.slots.close_orphans, ORPHAN_SECONDS)),
+        ]
         await self.control.start()
         await self.edge.start(inherited.listener)
         inherited.say_ready()
@@ -111,22 +120,33 @@ class Worker:
     # ── kept fresh ─────────────────────────────────────────────────────────────────────────────────────
     async def _refresh(self) -> None:
         """Follows the database by delta; while it is away the directory ages and calls go on until its bound."""
-        while True:
-            try:
-                await self.store.changed(REFRESH_SECONDS)
-                await self.follow.catch_up()
-            except StoreUnavailable:
-                await asyncio.sleep(REFRESH_SECONDS)
+        await self.store.changed(REFRESH_SECONDS)
+        await self.follow.catch_up()
 
     async def _tick(self) -> None:
-        """Once a second: what is due by time."""
-        while True:
-            await asyncio.sleep(1)
-            self.house.vault.lapse()
-            if self.tls is not None and self.tls.reload():
-                _say("the certificate was renewed")
-            with contextlib.suppress(LedgerUnavailable):
-                self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
+        """What is due by time."""
+        self.house.vault.lapse()
+        with contextlib.suppress(LedgerUnavailable):
+            self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
+        if self.tls is not None and self.tls.reload():
+            _say("the certificate was renewed")
+
+
+async def steadily(name: str, step: Callable[[], Awaitable[None]], pause: float) -> None:
+    """Does a step again and again; tells when it begins to fail and when it works again, and never ends."""
+    trouble = ""
+    while True:
+        told = detail = ""
+        try:
+            await step()
+        except TokenOneError as error:
+            told, detail = error.code, f" ({error.detail})"
+        except Exception as error:  # noqa: BLE001  the top of background work: calls depend on its going on
+            told = f"a defect: {type(error).__name__}"
+        if told != trouble:
+            _say(f"{name}: {told or 'works again'}{detail}")
+            trouble = told
+        await asyncio.sleep(max(pause, RETRY_SECONDS) if told else pause)
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +236,8 @@ async def build(spec: GatewaySpec) -> Worker:
     first = await store.delta(0)
     clock.anchor(first.database_us)
     directory.apply(first)
-    slot, ledger = _open_ledger(spec, keys, clock)
+    slots = _slots(spec, keys, clock)
+    slot, ledger = slots.take(spec.slots)
     await ledger.start()
     book = PriceBook.load((directory_path / PRICE_BOOK).read_bytes())
     house = House(
@@ -237,10 +258,10 @@ async def build(spec: GatewaySpec) -> Worker:
         ),
         slot=slot,
     )
-    return _wire(spec, store, index, house)
+    return _wire(spec, store, index, house, slots)
 
 
-def _wire(spec: GatewaySpec, store: Store, index: Index, house: House) -> Worker:
+def _wire(spec: GatewaySpec, store: Store, index: Index, house: House, slots: Slots) -> Worker:
     """Puts the doors in front of the house."""
     run = Path(spec.directory) / RUN_DIRECTORY
     siblings = ControlClient(run)
@@ -265,7 +286,7 @@ def _wire(spec: GatewaySpec, store: Store, index: Index, house: House) -> Worker
     ops = Ops(house, Status(spec, house, edge).tell, follow.catch_up)
     socket_path = run / f"gateway-{house.slot}.sock"
     control = ControlServer(socket_path, ops.by_name(), allowed_uids=frozenset(spec.control_uids))
-    return Worker(spec, store, index, house, follow, aggregates, edge, control, tls)
+    return Worker(spec, store, index, house, slots, follow, aggregates, edge, control, tls)
 
 
 def _leasable_now(house: House, key: Key | None, version: KeyVersion) -> bool:
@@ -276,18 +297,12 @@ def _leasable(key: Key, version: KeyVersion, now_us: int) -> bool:
     return leasable(state_at(key, version, now_us))
 
 
-def _open_ledger(spec: GatewaySpec, keys: WorkingKeys, clock: AnchoredClock) -> tuple[int, Ledger]:
-    """Takes the first free slot."""
+def _slots(spec: GatewaySpec, keys: WorkingKeys, clock: AnchoredClock) -> Slots:
     directory = Path(spec.directory)
     auditor = X25519PublicKey.from_public_bytes(read_auditor(directory))
     ledger_keys = LedgerKeys(keys.signing, auditor, spec.ledger_origin)
     limits = LedgerLimits(segment_bytes=spec.segment_bytes)
-    for slot in spec.slots:
-        try:
-            return slot, Ledger.open(directory / LEDGER_DIRECTORY, slot, ledger_keys, clock, limits)
-        except SlotTaken:
-            continue
-    raise OperatorError("every ledger slot is taken: is another supervisor running on this directory?")
+    return Slots(directory / LEDGER_DIRECTORY, ledger_keys, clock, limits, say=_say)
 
 
 def _tls(spec: GatewaySpec) -> ServerTls | None:

@@ -7,6 +7,7 @@ No logic beyond small accessors lives here.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
@@ -16,7 +17,9 @@ from tokenone.clock import AnchoredClock
 from tokenone.detect.detector import Detector
 from tokenone.dispatch.peek import Peek
 from tokenone.dispatch.providers import Facts
+from tokenone.errors import LedgerUnavailable
 from tokenone.keyed import Keyed
+from tokenone.ledger.pending import Pending
 from tokenone.ledger.writer import Ledger
 from tokenone.meter.rate import PriceBook
 from tokenone.route.catalog import Catalog
@@ -31,14 +34,41 @@ from tokenone.wire.exchange import Exchange
 from tokenone.wire.upstream import Timeouts
 
 RECENT_CALLS: Final = 4096
+SETTLE_SECONDS: Final = 1.0
+"""Whoever asks for a call waits so long for an entry that is being written; a disk that is away takes longer."""
 
 
 class Recent:
-    """The last calls of this worker, so that their cost can be asked for at once; bounded."""
+    """The last calls of this worker, so that their cost can be asked for at once; bounded.
+
+    It tells what is durable and nothing else: who was told of an outcome finds it after a crash, too.
+    """
 
     def __init__(self, capacity: int = RECENT_CALLS) -> None:
         self._calls: OrderedDict[str, list[tuple[str, dict[str, Canonical]]]] = OrderedDict()
         self._capacity = capacity
+        self._coming: dict[str, Pending] = {}
+        """The last entry of a call that is on its way to the disk."""
+
+    def expect(self, call: str, kind: str, fields: dict[str, Canonical], pending: Pending) -> None:
+        """Notes the entry once it is durable; forgets it where it is refused."""
+        self._coming[call] = pending
+
+        def settled(durable: bool) -> None:
+            if self._coming.get(call) is pending:
+                del self._coming[call]
+            if durable:
+                self.note(call, kind, fields)
+
+        pending.then(settled)
+
+    async def told(self, call: str) -> list[tuple[str, dict[str, Canonical]]]:
+        """Returns a call's entries, those that are just being written included."""
+        coming = self._coming.get(call)
+        if coming is not None:
+            with contextlib.suppress(LedgerUnavailable, TimeoutError):
+                await asyncio.wait_for(_settled(coming), SETTLE_SECONDS)
+        return self.entries(call)
 
     def note(self, call: str, kind: str, fields: dict[str, Canonical]) -> None:
         """Keeps one entry of a call; the oldest call makes room."""
@@ -52,6 +82,10 @@ class Recent:
     def entries(self, call: str) -> list[tuple[str, dict[str, Canonical]]]:
         """Returns the (kind, fields) pairs of a call in order, empty if it is not kept."""
         return list(self._calls.get(call, ()))
+
+
+async def _settled(pending: Pending) -> None:
+    await pending
 
 
 class Running:
@@ -119,12 +153,18 @@ class Attempt:
 
     number: int
     candidate: Candidate
+    intent: Pending | None = None
     opened_us: int = 0
     durable_us: int = 0
     head_us: int = 0
     first_us: int = 0
     sent: bool = False
     closed: bool = False
+
+    @property
+    def owes_outcome(self) -> bool:
+        """Its intent is recorded, or about to be, and no outcome is."""
+        return not self.closed and self.intent is not None and not self.intent.refused
 
 
 @dataclass(slots=True, eq=False)

@@ -106,8 +106,7 @@ def deny(house: House, call: Call, error: TokenOneError) -> None:
     if call.findings:
         fields["rules"] = rules(call.findings)
         fields["verdict"] = Action.BLOCK.value
-    house.ledger.append("deny", fields)
-    house.recent.note(call.id, "deny", fields)
+    house.recent.expect(call.id, "deny", fields, house.ledger.append("deny", fields))
 
 
 class Aggregates:

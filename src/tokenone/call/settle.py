@@ -73,8 +73,7 @@ def close(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settled
         fields["verdict"] = ending.verdict.value
         fields["rules"] = record.rules(ending.findings)
     _money_fields(fields, ending, settled)
-    house.ledger.append("outcome", fields)
-    house.recent.note(call.id, "outcome", fields)
+    house.recent.expect(call.id, "outcome", fields, house.ledger.append("outcome", fields))
     return settled
 
 

@@ -154,7 +154,7 @@ async def _try_in_order(house: House, call: Call) -> None:
             if await _attempt(house, call, attempt, last=number == len(planned)):
                 return
         except asyncio.CancelledError:
-            if not attempt.closed and attempt.opened_us:
+            if attempt.owes_outcome:
                 close(house, call, attempt, Ending(cause=why_ended(call)))
             raise
         finally:
@@ -186,9 +186,9 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
     attempt.opened_us = house.clock.now_us()
     commitment = house.vault.commit(call.caller.tenant, call.body)
     fields = record.intent(call, attempt, commitment)
-    pending = house.ledger.append("intent", fields)
-    house.recent.note(call.id, "intent", fields)
-    committed = await pending
+    attempt.intent = house.ledger.append("intent", fields)
+    house.recent.expect(call.id, "intent", fields, attempt.intent)
+    committed = await attempt.intent
     attempt.durable_us = house.clock.now_us()
     call.receipt = committed.receipt()
     house.recent.note(call.id, "receipt", {"attempt": attempt.number, "receipt": call.receipt})

@@ -96,7 +96,7 @@ class Ops:
 
     async def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """Returns the entries of a recent call of this worker."""
-        return {"entries": self.house.recent.entries(_text(request, "call"))}
+        return {"entries": await self.house.recent.told(_text(request, "call"))}
 
 
 def _text(request: dict[str, Any], name: str) -> str:

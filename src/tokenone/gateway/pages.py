@@ -110,7 +110,7 @@ class Pages:
         """What became of a call of the caller's own workload: attempts, usage, cost, fee, receipt."""
         caller = self._caller(exchange)
         wanted = routes.split_target(exchange.head.target)[0].removeprefix(CALLS).decode("ascii", "replace")
-        entries = self.house.recent.entries(wanted) or await self.lookup(wanted)
+        entries = await self.house.recent.told(wanted) or await self.lookup(wanted)
         if not any(fields.get("workload") == caller.scope.workload for _, fields in entries):
             raise NotFound("no such call of this workload; a call of another machine appears within seconds")
         _json(exchange, 200, call_view(wanted, entries))

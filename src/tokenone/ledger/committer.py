@@ -134,6 +134,11 @@ class Committer:
         """Asks the thread to write what is queued and end; `Stopped` follows."""
         self._signals.put(False)
 
+    def let_go(self) -> None:
+        """Closes the segment of a slot that was opened and never started."""
+        if self._tail.fd is not None:
+            self._disk.close(self._tail.fd)
+
     # ── the thread's side ────────────────────────────────────────────────────────────────────────────────
     def _run(self, post: Callable[[Event], object]) -> None:
         try:

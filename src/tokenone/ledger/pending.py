@@ -7,7 +7,7 @@ waiters resume in the order of the entries. It holds no file.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple
 
 from tokenone.errors import LedgerUnavailable
@@ -45,6 +45,7 @@ class Pending:
     __slots__ = (
         "_committed",
         "_error",
+        "_then",
         "_waiters",
         "fields",
         "keep",
@@ -65,6 +66,7 @@ class Pending:
         self._committed: Committed | None = None
         self._error: LedgerUnavailable | None = None
         self._waiters: list[asyncio.Future[None]] | None = None
+        self._then: Callable[[bool], None] | None = None
 
     def __await__(self) -> Generator[Any, None, Committed]:
         if self._committed is None and self._error is None:
@@ -81,6 +83,14 @@ class Pending:
     def done(self) -> bool:
         return self._committed is not None or self._error is not None
 
+    @property
+    def refused(self) -> bool:
+        return self._error is not None
+
+    def then(self, tell: Callable[[bool], None]) -> None:
+        """Tells one listener once whether the entry became durable, before its waiters resume."""
+        self._then = tell
+
     def settle(self, signed: Signed) -> None:
         """Tells that the entry is durable."""
         self._committed = Committed(self.seq, self.leaf, signed)
@@ -94,6 +104,9 @@ class Pending:
     def _wake(self) -> None:
         self.record = b""
         self.fields = {}
+        tell, self._then = self._then, None
+        if tell is not None:
+            tell(self._committed is not None)
         for waiter in self._waiters or ():
             if not waiter.done():
                 waiter.set_result(None)

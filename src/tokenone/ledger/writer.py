@@ -70,6 +70,10 @@ class Ledger:
         self.fatal = asyncio.Event()
         self.failure: BaseException | None = None
         """Why it is not healthy: the last error of the disk."""
+        self.recovered = opening.findings
+        """What opening found damaged or torn; recorded by this boot."""
+        self.left_open = len(opening.open)
+        """Intents that earlier boots left without an outcome; this boot closes them as unknown."""
         self._clock = clock
         self._limits = limits
         self._writer = writer
@@ -155,6 +159,8 @@ class Ledger:
             self._stopped = asyncio.get_running_loop().create_future()
             self._writer.stop()
             await self._stopped
+        elif self._first is None:
+            self._writer.let_go()
         self._refuse_all([*self._writer.queue, *self._owed], "the ledger is closed")
         self._writer.queue.clear()
         self._owed = []
