@@ -32,18 +32,20 @@ from tokenone.canonical import b64
 from tokenone.clock import AnchoredClock
 from tokenone.config import CONFIG_NAME, Settings, load
 from tokenone.dispatch.providers import PROVIDERS
-from tokenone.errors import Conflict, TokenOneError
+from tokenone.errors import ConfigRefused, Conflict, TokenOneError
 from tokenone.ledger.facts import Facts, keep_facts
 from tokenone.meter.book import compile_book
 from tokenone.rows import Endpoint
 from tokenone.secret import Secret, reveal
 from tokenone.store import Index, Store
+from tokenone.store.people import PASSWORD_LENGTHS
 from tokenone.vault.keks import create_local_root
 from tokenone.vault.private_file import create_private
 from tokenone.vault.root import PURPOSES
 from tokenone.vault.working import create_working_keys
 
 Say = Callable[[str], None]
+_ACT: Final = Act(actor="job:init", actor_name="init", action="install", source="local")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +97,35 @@ async def install(directory: Path, person: FirstPerson, say: Say) -> None:
     make_directory(directory)
     settings = load(directory)
     _make_keys(directory, settings, say)
-    (directory / PRICE_BOOK).write_bytes(compile_book())
+    await renew(directory, settings, say)
+    store = await Store.open(database_url(settings.database.url, directory), AnchoredClock())
+    try:
+        if await store.people.count():
+            raise Conflict(f"{directory} holds an installation already; `tokenone upgrade` renews it")
+        await store.people.add(_ACT, person.name, reveal(person.password).decode(), role="owner")
+        say(f"made the owner `{person.name}`")
+    finally:
+        await store.close()
+
+
+async def renew(directory: Path, settings: Settings, say: Say) -> None:
+    """Compiles the price book of the installed prices, migrates both databases, adds presets that are new."""
+    book = directory / PRICE_BOOK
+    fresh = book.with_suffix(".new")
+    fresh.write_bytes(compile_book())
+    fresh.replace(book)
     say("compiled the price book")
-    await _make_databases(directory, settings, person, say)
+    clock = AnchoredClock()
+    store = await Store.open(database_url(settings.database.url, directory), clock)
+    index = await Index.open(database_url(settings.database.index_url, directory), clock)
+    try:
+        await store.migrate()
+        await index.migrate()
+        await _make_presets(store)
+        say("made or migrated the databases")
+    finally:
+        await index.close()
+        await store.close()
 
 
 def _make_keys(directory: Path, settings: Settings, say: Say) -> None:
@@ -130,24 +158,7 @@ def _make_auditor_key(directory: Path, say: Say) -> bytes:
     return read_auditor(directory)
 
 
-async def _make_databases(directory: Path, settings: Settings, person: FirstPerson, say: Say) -> None:
-    clock = AnchoredClock()
-    store = await Store.open(database_url(settings.database.url, directory), clock)
-    index = await Index.open(database_url(settings.database.index_url, directory), clock)
-    act = Act(actor="job:init", actor_name="init", action="install", source="local")
-    try:
-        await store.migrate()
-        await index.migrate()
-        say("made the databases")
-        await _make_presets(store, act)
-        await store.people.add(act, person.name, reveal(person.password).decode(), role="owner")
-        say(f"made the owner `{person.name}`")
-    finally:
-        await index.close()
-        await store.close()
-
-
-async def _make_presets(store: Store, act: Act) -> None:
+async def _make_presets(store: Store) -> None:
     """Adds the providers' public endpoints."""
     for provider, facts in PROVIDERS.items():
         preset = Endpoint(
@@ -155,7 +166,7 @@ async def _make_presets(store: Store, act: Act) -> None:
             origins=(facts.default_origin,), base_path="",
         )  # fmt: skip
         try:
-            await store.keys.add_endpoint(act, preset)
+            await store.keys.add_endpoint(_ACT, preset)
         except Conflict:
             continue
 
@@ -172,16 +183,27 @@ def main() -> None:
     parser.add_argument("--admin", default="admin")
     parser.add_argument("--password-stdin", action="store_true")
     chosen = parser.parse_args()
-    if chosen.password_stdin:
-        password = sys.stdin.readline().rstrip("\n")
-    else:
-        password = getpass.getpass("Password for the owner (10 characters or more): ")
-    person = FirstPerson(chosen.admin, Secret(password.encode()))
     try:
+        person = FirstPerson(chosen.admin, _password(from_stdin=chosen.password_stdin))
         asyncio.run(install(chosen.dir, person, say))
     except TokenOneError as error:
         sys.exit(f"tokenone init: {error.detail}")
     say(f"ready: start it with `tokenone serve --dir {chosen.dir}`")
+
+
+def _password(*, from_stdin: bool) -> Secret:
+    """Reads the first owner's password; at a prompt twice, for nobody can look it up again."""
+    if from_stdin:
+        password = sys.stdin.readline().rstrip("\n")
+    else:
+        least = PASSWORD_LENGTHS.start
+        password = getpass.getpass(f"Password for the owner ({least} characters or more): ")
+        if getpass.getpass("The same again: ") != password:
+            raise ConfigRefused("the two passwords differ; nothing was made")
+    if len(password) not in PASSWORD_LENGTHS:
+        most = PASSWORD_LENGTHS.stop - 1
+        raise ConfigRefused(f"a password has {PASSWORD_LENGTHS.start} to {most} characters; nothing was made")
+    return Secret(password.encode())
 
 
 def say(line: str) -> None:
