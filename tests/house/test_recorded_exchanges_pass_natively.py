@@ -7,7 +7,6 @@ import gzip
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import httpx2
 import pytest
@@ -15,32 +14,14 @@ import pytest
 from kit.expected import publishers_cost, without_usage_chunk
 from kit.installation import Installation
 from kit.replay import received, replaying, reset
+from kit.routes import Route, route_to
 from kit.shared import Exchange, exchanges, require_exchanges
-from tokenone.testing.desk import Workplace
 
 RECORDED = [*exchanges("openai"), *exchanges("anthropic")]
 STREAMED = [exchange for exchange in RECORDED if exchange.event_stream]
 SPLICE = b'"stream_options":{"include_usage":true},'
 NANO = 1_000_000_000
-
-
-@dataclass
-class Route:
-    """A workload whose keys lead to one replay server."""
-
-    origin: str
-    place: Workplace
-
-
-def route_to(installation: Installation, name: str, origin: str) -> Route:
-    desk = installation.desk()
-    tenant = desk.tenant(name, detect={"request": "flag", "response": "flag"})
-    place = desk.place(tenant, name, grants=["inference", "stateful"])
-    for provider, secret in (("openai", "sk-proj-" + "q" * 40), ("anthropic", "sk-ant-api03-" + "q" * 40)):
-        endpoint = desk.endpoint(provider, origin, tenant=tenant, base_path=f"/{provider}")
-        desk.assign(desk.key(tenant, provider, endpoint, secret), "workload", place.workload)
-    installation.until_seen(place, providers=2)
-    return Route(origin, place)
+FLAGGING = {"request": "flag", "response": "flag"}
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +36,10 @@ def routes(
         replaying(folder, "--gzip") as gzipped,
     ):
         origins = {"plain": plain, "split": split, "gzip": gzipped}
-        yield {name: route_to(installation, f"replay {name}", origin) for name, origin in origins.items()}
+        yield {
+            name: route_to(installation, f"replay {name}", origin, detect=FLAGGING)
+            for name, origin in origins.items()
+        }
 
 
 def call(installation: Installation, route: Route, exchange: Exchange, encoding: str) -> httpx2.Response:

@@ -3,7 +3,6 @@
 Law: found by PYTHONPATH, which children inherit; it leaves the module search path as it was without it.
 """
 
-import contextlib
 import os
 import sys
 
@@ -13,6 +12,8 @@ _here = os.path.dirname(os.path.abspath(__file__))
 sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) != _here]
 if os.environ.get(egress_witness.VARIABLE):
     egress_witness.watch(os.environ[egress_witness.VARIABLE])
-del sys.modules["sitecustomize"]
-with contextlib.suppress(ImportError):
+_own = sys.modules.pop("sitecustomize")
+try:
     import sitecustomize  # noqa: F401  (another one, further down the path)
+except ImportError:
+    sys.modules["sitecustomize"] = _own  # the interpreter looks for what it has just imported
