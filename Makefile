@@ -7,7 +7,6 @@ RUN    := $(VENV)/bin
 UV_VERSION := 0.13.8
 export UV_CACHE_DIR ?= $(CURDIR)/$(TOOLS)/cache
 export UV_PYTHON_DOWNLOADS := never
-export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-long check format bench lock clean
@@ -26,7 +25,7 @@ $(UV):
 $(VENV)/.ready: $(UV) requirements.lock pyproject.toml
 	@echo "setup: installing the locked packages into $(VENV)/" >&2
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	@$(UV) pip sync --quiet --python $(RUN)/python --require-hashes requirements.lock
+	@$(UV) pip sync --quiet --compile-bytecode --python $(RUN)/python --require-hashes requirements.lock
 	@$(UV) pip install --quiet --python $(RUN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 

@@ -1,46 +1,50 @@
 """Reads the configuration: `tokenone.toml` in the data directory, overridden by `TOKENONE_*` variables.
 
-Law: this is the one reader of the environment; everything else receives values. It does not open roots,
-databases or sockets, and holds no secret but passphrases.
+Law: this is the one reader of the environment; everything else receives values. A misspelt name is refused in the
+file and in the environment alike. It opens no roots, databases or sockets, and holds no secret but a passphrase.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    TomlConfigSettingsSource,
-)
+import msgspec
 
 from tokenone.errors import ConfigRefused
+from tokenone.secret import Secret
 from tokenone.types import is_loopback
 
-CONFIG_NAME = "tokenone.toml"
+CONFIG_NAME: Final = "tokenone.toml"
+PREFIX: Final = "TOKENONE_"
+BETWEEN: Final = "__"
+_ELSEWHERE: Final = frozenset({"TOKENONE_DIR", "TOKENONE_SHARED"})
+"""Variables of this prefix that are not settings of an installation."""
+
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+class _Section(msgspec.Struct, forbid_unknown_fields=True):
+    pass
 
 
 class GatewaySection(_Section):
     """The data plane's listener and limits."""
 
     listen: str = "127.0.0.1:8484"
-    workers: int = Field(default=1, ge=1, le=64)
+    workers: Annotated[int, msgspec.Meta(ge=1, le=64)] = 1
     tls_cert: Path | None = None
     tls_key: Path | None = None
     client_ca: Path | None = None
-    body_mib: int = Field(default=64, ge=1, le=1024)
-    drain_seconds: int = Field(default=600, ge=1)
-    first_byte_seconds: float = Field(default=600.0, gt=0)
-    idle_seconds: float = Field(default=300.0, gt=0)
-    connect_seconds: float = Field(default=5.0, gt=0)
+    body_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 64
+    drain_seconds: Positive = 600
+    first_byte_seconds: Positive = 600
+    idle_seconds: Positive = 300
+    connect_seconds: Positive = 5
 
 
 class ConsoleSection(_Section):
@@ -65,7 +69,7 @@ class RootsSection(_Section):
     vault: str = "local:roots/vault.root"
     signing: str = "local:roots/signing.root"
     token: str = "local:roots/token.root"  # noqa: S105  (a path)
-    passphrase: SecretStr | None = None
+    passphrase: Secret | None = None
     passphrase_file: Path | None = None
 
     def uris(self) -> dict[str, str]:
@@ -76,14 +80,14 @@ class RootsSection(_Section):
 class EgressSection(_Section):
     """Origins and CIDR blocks that may be dialed although they are not public https."""
 
-    allow: list[str] = []
+    allow: tuple[str, ...] = ()
 
 
 class LedgerSection(_Section):
     """The log's public name and the segment size."""
 
     origin: str = "tokenone.local/unnamed"
-    segment_mib: int = Field(default=16, ge=1, le=1024)
+    segment_mib: Annotated[int, msgspec.Meta(ge=1, le=1024)] = 16
 
 
 class CliSection(_Section):
@@ -94,19 +98,17 @@ class CliSection(_Section):
     pin: str | None = None
 
 
-class Settings(BaseSettings):
+class Settings(_Section):
     """Everything an operator can set, with the defaults of a single machine."""
 
-    model_config = SettingsConfigDict(env_prefix="TOKENONE_", env_nested_delimiter="__", extra="forbid")
-
-    profile: str = Field(default="single", pattern="^(single|production)$")
-    gateway: GatewaySection = GatewaySection()
-    console: ConsoleSection = ConsoleSection()
-    database: DatabaseSection = DatabaseSection()
-    roots: RootsSection = RootsSection()
-    egress: EgressSection = EgressSection()
-    ledger: LedgerSection = LedgerSection()
-    cli: CliSection = CliSection()
+    profile: Literal["single", "production"] = "single"
+    gateway: GatewaySection = msgspec.field(default_factory=GatewaySection)
+    console: ConsoleSection = msgspec.field(default_factory=ConsoleSection)
+    database: DatabaseSection = msgspec.field(default_factory=DatabaseSection)
+    roots: RootsSection = msgspec.field(default_factory=RootsSection)
+    egress: EgressSection = msgspec.field(default_factory=EgressSection)
+    ledger: LedgerSection = msgspec.field(default_factory=LedgerSection)
+    cli: CliSection = msgspec.field(default_factory=CliSection)
 
 
 def data_directory(chosen: Path | None) -> Path:
@@ -122,27 +124,61 @@ def home_directory() -> Path:
 
 def load(directory: Path) -> Settings:
     """Reads `tokenone.toml` and the environment; raises ConfigRefused naming the field, never its value."""
-    file = directory / CONFIG_NAME
+    return settings_of(_read(directory / CONFIG_NAME), os.environ)
 
-    class _Settings(Settings):
-        @classmethod
-        def settings_customise_sources(  # the library's signature
-            cls,
-            settings_cls: type[BaseSettings],
-            init_settings: PydanticBaseSettingsSource,
-            env_settings: PydanticBaseSettingsSource,
-            dotenv_settings: PydanticBaseSettingsSource,
-            file_secret_settings: PydanticBaseSettingsSource,
-        ) -> tuple[PydanticBaseSettingsSource, ...]:
-            return env_settings, TomlConfigSettingsSource(settings_cls, toml_file=file)
 
+def settings_of(file: Mapping[str, Any], environment: Mapping[str, str]) -> Settings:
+    """Lays the environment over the file's tables; raises ConfigRefused naming the field."""
+    tables = {name: dict(value) if isinstance(value, dict) else value for name, value in file.items()}
+    for name, text in environment.items():
+        if not name.startswith(PREFIX) or name in _ELSEWHERE:
+            continue
+        section, between, field = name.removeprefix(PREFIX).lower().partition(BETWEEN)
+        table = tables.setdefault(section, {}) if between else tables
+        if not isinstance(table, dict):
+            raise ConfigRefused(f"{section} is a table")
+        table[field if between else section] = _parsed(text)
     try:
-        return _Settings()
-    except ValidationError as error:
-        places = ", ".join(".".join(str(part) for part in item["loc"]) for item in error.errors())
-        raise ConfigRefused(f"{file.name} or the environment: {places}") from None
-    except ValueError as error:
-        raise ConfigRefused(f"{file} is not TOML: {error}") from None
+        return msgspec.convert(tables, Settings, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        raise ConfigRefused(f"{CONFIG_NAME} or the environment: {_place(str(error))}") from None
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ConfigRefused(f"{file.name} cannot be read: {type(error).__name__}") from None
+
+
+def _parsed(text: str) -> Any:
+    """A variable that holds a JSON list is one; anything else is text, converted by its field's type."""
+    if not text.startswith("["):
+        return text
+    try:
+        return msgspec.json.decode(text)
+    except msgspec.DecodeError:
+        return text
+
+
+def _decode(kind: type, value: Any) -> Any:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    if kind is Secret and isinstance(value, str):
+        return Secret(value.encode())
+    raise ValueError("a value of another kind")  # becomes an error that names the field
+
+
+def _place(message: str) -> str:
+    """Returns the field that a validation error is about; its message may quote the value."""
+    unknown = re.search(r"unknown field `([A-Za-z0-9_.-]{1,60})`", message)
+    at = re.search(r"at `\$\.?([a-z_.\[\]0-9]*)`", message)
+    where = at.group(1) if at else ""
+    if unknown:
+        return f"unknown setting {where + '.' if where else ''}{unknown.group(1)}"
+    return f"{where or 'the top level'} has a value that is not allowed"
 
 
 def check_listeners(settings: Settings) -> None:

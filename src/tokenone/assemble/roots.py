@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tokenone.config import Settings
 from tokenone.errors import RootRefused
-from tokenone.secret import Secret
+from tokenone.secret import Secret, reveal
 from tokenone.vault.keks import open_root
 from tokenone.vault.root import PURPOSES, Purpose, Root
 from tokenone.vault.working import WorkingKeys, open_working_keys
@@ -28,7 +28,7 @@ def absolute(uri: str, directory: Path) -> str:
 def passphrase_of(settings: Settings) -> str | None:
     """Returns the roots' passphrase from the configuration or the file that it names."""
     if settings.roots.passphrase is not None:
-        return settings.roots.passphrase.get_secret_value()
+        return reveal(settings.roots.passphrase).decode()
     file = settings.roots.passphrase_file
     if file is None:
         return None
