@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import socket
 import ssl
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tokenone.errors import ConfigRefused, DialFailed
+from tokenone.errors import ConfigRefused, DialFailed, UpstreamBroken
 from tokenone.types import parse_origin
 from tokenone.wire.tls import ServerTls, client_context, server_context
 
@@ -204,3 +205,28 @@ async def test_client_certificates_are_demanded_where_a_ca_for_them_is_given(
 def test_a_certificate_that_cannot_be_read_is_refused_at_start(tmp_path: Path) -> None:
     with pytest.raises(ConfigRefused):
         ServerTls(tmp_path / "none.crt", tmp_path / "none.key")
+
+
+@pytest.mark.parametrize("ending", ["TLS's own", "TCP's only"])
+async def test_a_body_that_ends_with_the_connection_is_whole_only_by_the_end_that_tls_protects(
+    ending: str, authority: Any, open_client: Any, open_provider: Any, request_to: Any
+) -> None:
+    async def script(peer: Any) -> None:
+        await peer.message()
+        peer.send(b"HTTP/1.1 200 OK\r\n\r\nall of it")
+        await peer.writer.drain()
+        if ending == "TLS's own":
+            peer.close()
+            return
+        with socket.socket(fileno=os.dup(peer.writer.get_extra_info("socket").fileno())) as beneath:
+            beneath.shutdown(socket.SHUT_WR)
+
+    tls = serving(authority.issue("localhost"))
+    loopback = ("127.0.0.0/8", "::1/128")
+    async with open_provider(script, tls=tls) as stand, open_client(allow=loopback) as client:
+        incoming = await client.send(request_to(stand.origin, ca_pem=authority.pem))
+        if ending == "TLS's own":
+            assert await incoming.read(100) == b"all of it"
+            return
+        with pytest.raises(UpstreamBroken):
+            await incoming.read(100)

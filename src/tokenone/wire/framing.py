@@ -126,7 +126,7 @@ class Head:
     def _take_fields(self, headers: Headers) -> None:
         """Takes over the fields and refuses those that may stand once only."""
         self.headers = headers
-        self._index = index = {name.lower(): value for name, value in reversed(headers)}
+        self._index = index = {name.lower(): value for name, value in reversed(headers)}  # the first wins
         if len(index) != len(headers):
             for single, reason in _SINGLE_FIELDS:
                 if len(self.all(single)) > 1:
@@ -223,9 +223,12 @@ def parse_response_head(raw: bytes, max_fields: int, *, to_head: bool = False) -
 
 
 class _Sink:
-    """What llhttp calls with each field."""
+    """What llhttp calls with each field. The other callbacks are named, so that looking for them is cheap."""
 
     __slots__ = ("on_header",)
+
+    on_url = on_status = on_body = on_headers_complete = None
+    on_message_begin = on_message_complete = on_chunk_header = on_chunk_complete = None
 
     def __init__(self, on_header: Callable[[bytes, bytes], object]) -> None:
         self.on_header = on_header

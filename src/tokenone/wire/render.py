@@ -61,9 +61,10 @@ def request_line(method: bytes, target: bytes) -> bytes:
 
 
 def _render(headers: Headers, dropped: frozenset[bytes]) -> bytes:
-    kept = [field for field in headers if field[0].lower() not in dropped]
+    kept = [b": ".join(field) for field in headers if field[0].lower() not in dropped]
     count = len(kept)
-    block = b"\r\n".join([*map(b": ".join, kept), b""])
+    kept.append(b"")
+    block = b"\r\n".join(kept)
     if block.count(b"\n") != count or block.count(b"\r") != count or b"\0" in block:
         raise UnsafeField("a header field holds CR, LF or NUL")
     return block

@@ -94,7 +94,10 @@ class Incoming:
         while not self._parts:
             if self._ended:
                 return None
-            await self._wait()
+            if self._failure is not None:
+                raise self._failure
+            self._waiter = self._loop.create_future()
+            await self._waiter
         parts, self._parts = self._parts, []
         if self._connection is not None:
             self._connection.taken()
@@ -120,14 +123,11 @@ class Incoming:
 
     async def arrived(self) -> None:
         """Waits for the head."""
-        while not self._arrived:
-            await self._wait()
-
-    async def _wait(self) -> None:
-        if self._failure is not None:
+        if not self._arrived and self._failure is None:
+            self._waiter = self._loop.create_future()
+            await self._waiter
+        if self._failure is not None and not self._arrived:
             raise self._failure
-        self._waiter = self._loop.create_future()
-        await self._waiter
 
     # ── called by the connection ───────────────────────────────────────────────────────────────────────
     def open(self, head: ResponseHead) -> None:
