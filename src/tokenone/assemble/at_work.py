@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import http.client
 import socket
 import ssl
@@ -169,30 +170,24 @@ def ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
 
 def _port(port: Port, *, running: bool) -> Finding:
     setting = port.name.replace(" port", ".listen")
-    try:
-        socket.create_connection(port.address, SECONDS).close()
-    except ConnectionRefusedError:
-        if running:
-            return wrong(
-                port.name,
-                f"nothing listens on {port.listen} although workers run",
-                "restart `tokenone serve`",
-            )
-        return _bindable(port, setting)
-    except OSError as error:
-        return wrong(port.name, f"{port.listen} cannot be reached: {error.strerror}", f"correct {setting}")
+    end_it = f"end it, or choose another {setting}"
+    refused = _refusal(port)
+    if refused is None and running:
+        said = f"nothing listens on {port.listen} although workers run"
+        return wrong(port.name, said, "restart `tokenone serve`")
+    if refused is None:
+        return ok(port.name, f"{port.listen}, free")
+    if refused.errno != errno.EADDRINUSE:
+        return wrong(port.name, f"{port.listen} cannot be taken: {refused.strerror}", f"correct {setting}")
     if not _is_ours(port):
-        return wrong(
-            port.name, f"another program listens on {port.listen}", f"end it, or choose another {setting}"
-        )
+        return wrong(port.name, f"another program listens on {port.listen}", end_it)
     if not running:
-        return wrong(
-            port.name, f"another installation serves {port.listen}", f"end it, or choose another {setting}"
-        )
+        return wrong(port.name, f"another installation serves {port.listen}", end_it)
     return ok(port.name, f"{port.listen}, served by this installation")
 
 
-def _bindable(port: Port, setting: str) -> Finding:
+def _refusal(port: Port) -> OSError | None:
+    """Takes the port for a moment, without listening; returns what the system has against it."""
     host, number = port.listen.rpartition(":")[0].strip("[]"), port.address[1]
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -200,8 +195,8 @@ def _bindable(port: Port, setting: str) -> Finding:
         try:
             probe.bind((host, number))
         except OSError as error:
-            return wrong(port.name, f"{port.listen} cannot be taken: {error.strerror}", f"correct {setting}")
-    return ok(port.name, f"{port.listen}, free")
+            return error
+    return None
 
 
 def _is_ours(port: Port) -> bool:
