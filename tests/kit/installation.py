@@ -5,6 +5,7 @@ Law: everything runs on loopback, every process started here is ended here by it
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -20,6 +21,7 @@ from typing import Any
 
 import httpx2
 
+from tokenone.control.client import ControlClient
 from tokenone.testing.desk import Desk, Workplace
 
 PASSWORD = "correct horse battery staple"
@@ -156,3 +158,15 @@ class Installation:
             if answer.status_code == 200 and len(answer.json()["providers"]) >= providers:
                 return
         raise AssertionError("the gateway does not see the workload's keys")
+
+    def until_current(self) -> float:
+        """Returns once every worker knows what the database says now; how many seconds that took."""
+        began = time.monotonic()
+        wanted = self.desk().api("GET", "/status")["revision"]
+        control = ControlClient(self.directory / "run")
+        behind = control.slots()
+        while behind:
+            assert time.monotonic() - began < 10, f"slots {behind} have not seen revision {wanted}"
+            told = {slot: asyncio.run(control.ask("status", slot=slot)) for slot in behind}
+            behind = [slot for slot, status in told.items() if status["revision"] < wanted]
+        return time.monotonic() - began
