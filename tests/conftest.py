@@ -6,6 +6,8 @@ import pytest
 
 from kit.egress import Account, Recorder
 
+pytest_plugins = ["kit.houses"]
+
 _RECORDER = pytest.StashKey[Recorder]()
 _ACCOUNT = pytest.StashKey[Account | None]()
 

@@ -62,7 +62,7 @@ def account(notes: Path) -> Account:
         pid, kind, place = line.split(" ", 2)
         made.processes.add(int(pid))
         made.connects += kind != "name"
-        if not is_local(place):
+        if not (is_local(place) or (kind == "name" and _is_address(place))):
             made.foreign[f"{kind} {place}"] += 1
     return made
 
@@ -77,6 +77,15 @@ def is_local(place: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback or (mapped or address).is_unspecified
+
+
+def _is_address(place: str) -> bool:
+    """Says whether a name is an address already, so that resolving it asks nobody."""
+    try:
+        ipaddress.ip_address(place.partition("%")[0])
+    except ValueError:
+        return False
+    return True
 
 
 # ── the kernel's table ─────────────────────────────────────────────────────────────────────────────────────

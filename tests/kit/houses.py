@@ -1,0 +1,122 @@
+"""Houses under attack: a real installation with short patience, and the house in this process, on equal grounds."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from kit.fronts import FRONTS, caller
+from kit.grounds import Grounds, lay_out, outside, secret_of
+from kit.inprocess import InProcess
+from kit.installation import Installation
+from kit.logbook import Logbook
+from kit.mishaps import Mishap
+from kit.until import until
+
+IMPATIENT = {
+    "TOKENONE_GATEWAY__CONNECT_SECONDS": "2",
+    "TOKENONE_GATEWAY__FIRST_BYTE_SECONDS": "2",
+    "TOKENONE_GATEWAY__IDLE_SECONDS": "2",
+    "TOKENONE_GATEWAY__BODY_MIB": "1",
+    "TOKENONE_GATEWAY__DRAIN_SECONDS": "10",
+}
+SECRETS = {name: secret_of(front, "hostile" * 6) for name, front in FRONTS.items()}
+
+
+@dataclass
+class Attacked:
+    """A house with every kind of place in it, and what tests ask of it."""
+
+    gateway: str
+    grounds: Grounds
+    logbook: Logbook
+    pid: int
+    counted: Counter[str] = field(default_factory=Counter)
+    """What strangers did, by code: what the ledger must have counted at the end."""
+    http: httpx2.Client = field(default_factory=caller)
+
+    @property
+    def rss_mib(self) -> float:
+        return float(psutil.Process(self.pid).memory_info().rss) / (1 << 20)
+
+    def provoke(self, mishap: Mishap, front: str) -> httpx2.Response:
+        """Makes a mishap happen, and remembers what the ledger must have counted of it."""
+        place = self.grounds.places[mishap.place]
+        for _ in range(mishap.times):
+            answer = self.http.send(mishap.request(self.gateway, FRONTS[front], place))
+        if mishap.recorded == "counted":
+            self.counted[str(mishap.code)] += mishap.times
+        return answer
+
+    def healthy(self) -> bool:
+        """Says whether the gateway serves, and an ordinary call of both fronts works."""
+        if self.http.get(f"{self.gateway}/readyz").status_code != 200:
+            return False
+        place = self.grounds.places["good"]
+        for front in FRONTS.values():
+            answer = self.http.post(
+                self.gateway + front.chat, headers=front.headers(place.token), content=front.body()
+            )
+            if answer.status_code != 200:
+                return False
+        return True
+
+
+def gateway_pid(installation: Installation) -> int:
+    """The process id of the one worker."""
+    return int(installation.desk().api("GET", "/status")["gateway"]["pid"])
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data directory as `tokenone init` makes it; copied by whoever needs an installation of their own."""
+    made = Installation(tmp_path_factory.mktemp("template") / "data")
+    made.init()
+    return made.directory
+
+
+def copy_of(template: Path, folder: Path, **settings: str) -> Installation:
+    """An installation on a copy of the template."""
+    shutil.copytree(template, folder / "data")
+    return Installation(folder / "data", settings=settings)
+
+
+@pytest.fixture(scope="session")
+def attacked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    """A real installation, real processes."""
+    folder = tmp_path_factory.mktemp("attacked")
+    installation = copy_of(template, folder, **IMPATIENT)
+    with outside(folder) as world:
+        installation.start()
+        try:
+            desk = installation.desk()
+            grounds = lay_out(desk, world, SECRETS)
+            installation.until_seen(grounds.places["untrusted"], providers=len(FRONTS))
+            logbook = Logbook(installation.directory / "ledger")
+            made = Attacked(installation.gateway, grounds, logbook, gateway_pid(installation))
+            until(made.healthy, "a healthy gateway")
+            yield made
+        finally:
+            installation.stop()
+        counted = logbook.counted()
+        assert {code: counted[code] for code in made.counted} == made.counted, (
+            "strangers are counted, each one"
+        )
+        assert logbook.unclosed() == [], "every intent has its outcome"
+
+
+@pytest.fixture(scope="session")
+def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[InProcess, Attacked]]:
+    """The house in this process, on the same grounds."""
+    folder = tmp_path_factory.mktemp("bench")
+    with outside(folder) as world, InProcess(folder) as house:
+        grounds = lay_out(house, world, SECRETS)
+        logbook = Logbook(house.directory / "ledger")
+        yield house, Attacked(house.gateway, grounds, logbook, psutil.Process().pid)

@@ -1,0 +1,82 @@
+"""The processes of an installation: who serves, who is a child, and waiting until something is so.
+
+Law: waiting is always for something that can be observed, with a deadline and a sentence for when it passes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psutil
+
+from kit.installation import Installation
+from tokenone.control.client import ControlClient
+from tokenone.errors import TokenOneError
+
+Seen = TypeVar("Seen")
+SECONDS = 40.0
+
+
+def until(look: Callable[[], Seen], what: str, *, seconds: float = SECONDS) -> Seen:
+    """Looks again and again until it sees something true, and returns that."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not (seen := look()):
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        pause.wait(0.01)
+    return seen
+
+
+def serving(installation: Installation) -> dict[int, dict[str, Any]]:
+    """Returns the status of every gateway worker that answers on its control socket, by process id."""
+    return asyncio.run(_serving(ControlClient(installation.directory / "run")))
+
+
+async def _serving(control: ControlClient) -> dict[int, dict[str, Any]]:
+    told = {}
+    for slot in control.slots():
+        with contextlib.suppress(TokenOneError):
+            status = await control.ask("status", slot=slot)
+            told[int(status["pid"])] = status
+    return told
+
+
+def workers(installation: Installation) -> list[int]:
+    """Returns the process ids of the gateway workers, serving or not; oldest first."""
+    assert installation.process is not None
+    found = []
+    for child in psutil.Process(installation.process.pid).children():
+        with contextlib.suppress(psutil.Error):
+            if "tokenone.assemble.gateway" in child.cmdline():
+                found.append((child.create_time(), child.pid))
+    return [pid for _, pid in sorted(found)]
+
+
+def full_house(installation: Installation, *, without: int = 0) -> list[int]:
+    """Waits until every worker serves, `without` not being among them; returns their process ids."""
+
+    def all_there() -> list[int]:
+        there = sorted(serving(installation))
+        return there if len(there) == installation.workers and without not in there else []
+
+    return until(all_there, f"{installation.workers} workers serve: {installation.lines[-5:]}")
+
+
+def family(installation: Installation) -> list[psutil.Process]:
+    """Returns the supervisor and all its children."""
+    assert installation.process is not None
+    supervisor = psutil.Process(installation.process.pid)
+    return [supervisor, *supervisor.children(recursive=True)]
+
+
+def gone(process: psutil.Process) -> bool:
+    """Says whether a process has ended (a zombie has)."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
