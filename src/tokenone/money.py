@@ -34,8 +34,8 @@ def usd_text(nano_usd: int | None) -> str:
     """Shows nano-USD as exact decimal USD with at least six places; `unpriced` for None."""
     if nano_usd is None:
         return "unpriced"
-    sign = "-" if nano_usd < 0 else ""
-    whole, fraction = divmod(abs(nano_usd), NANO)
-    digits = f"{fraction:09d}"
-    kept = digits[:6] if digits.endswith("000") else digits
-    return f"{sign}{whole}.{kept}"
+    if nano_usd < 0:
+        return "-" + usd_text(-nano_usd)
+    if nano_usd % 1000:
+        return f"{nano_usd // NANO}.{nano_usd % NANO:09d}"
+    return f"{nano_usd // NANO}.{nano_usd % NANO // 1000:06d}"

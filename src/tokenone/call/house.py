@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tokenone.canonical import Canonical
-from tokenone.clock import AnchoredClock
+from tokenone.clock import AnchoredClock, Stopwatch
 from tokenone.detect.detector import Detector
 from tokenone.dispatch.peek import Peek
 from tokenone.dispatch.providers import Facts
@@ -154,10 +154,10 @@ class Attempt:
     number: int
     candidate: Candidate
     intent: Pending | None = None
-    opened_us: int = 0
-    durable_us: int = 0
-    head_us: int = 0
-    first_us: int = 0
+    opened: bool = False
+    """Its intent was handed to the ledger."""
+    answered: bool = False
+    """A byte of its reply came."""
     sent: bool = False
     closed: bool = False
 
@@ -177,6 +177,8 @@ class Call:
     facts: Facts
     path_class: PathClass
     started_us: int
+    """Wall time, for prices."""
+    watch: Stopwatch = field(default_factory=Stopwatch)
     task: asyncio.Task[object] | None = None
     caller: Caller | None = None
     permit: Permit | None = None
@@ -193,8 +195,10 @@ class Call:
     """Bytes of some attempt left this machine."""
     cut: bool = False
     """The key was compromised while the call ran."""
-    marks: dict[str, int] = field(default_factory=dict)
+    actor: dict[str, Canonical] = field(default_factory=dict)
+    """What every entry says of who called; filled once."""
+    marks: dict[str, Canonical] = field(default_factory=dict)
 
-    def mark(self, step: str, now_us: int) -> None:
+    def mark(self, step: str) -> None:
         """Notes when a step ended, in microseconds since the call came in."""
-        self.marks[step] = now_us - self.started_us
+        self.marks[step] = self.watch.us()

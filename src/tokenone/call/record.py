@@ -28,18 +28,20 @@ def clip(text: str) -> str:
 
 
 def who(call: Call) -> dict[str, Canonical]:
-    """Returns the actor's and scope's fields of an identified call."""
+    """Returns the actor's and scope's fields of a call; a call is identified once, so they are made once."""
     caller = call.caller
     if caller is None:
         return {"call": call.id}
-    scope = caller.scope
-    return {
-        "call": call.id,
-        "tenant": scope.tenant,
-        "project": scope.project,
-        "workload": scope.workload,
-        "token": caller.token.id,
-    }
+    if not call.actor:
+        scope = caller.scope
+        call.actor = {
+            "call": call.id,
+            "tenant": scope.tenant,
+            "project": scope.project,
+            "workload": scope.workload,
+            "token": caller.token.id,
+        }
+    return call.actor
 
 
 def rules(findings: tuple[Finding, ...]) -> list[Canonical]:
@@ -50,22 +52,20 @@ def rules(findings: tuple[Finding, ...]) -> list[Canonical]:
 def intent(call: Call, attempt: Attempt, commitment: str) -> dict[str, Canonical]:
     """Returns the fields of an intent: the audited key access, durable before a byte leaves."""
     candidate = attempt.candidate
-    fields = who(call)
-    fields.update(
-        {
-            "attempt": attempt.number,
-            "key": candidate.key.id,
-            "ver": candidate.version.version,
-            "provider": candidate.key.provider.value,
-            "endpoint": candidate.endpoint.id,
-            "origin": candidate.endpoint.origins[0],
-            "method": call.exchange.head.method.decode("ascii"),
-            "path": clip(call.front.path.decode("ascii")),
-            "body": commitment,
-            "size": len(call.body),
-            "verdict": call.verdict.value,
-        }
-    )
+    fields: dict[str, Canonical] = {
+        **who(call),
+        "attempt": attempt.number,
+        "key": candidate.key.id,
+        "ver": candidate.version.version,
+        "provider": candidate.key.provider.value,
+        "endpoint": candidate.endpoint.id,
+        "origin": candidate.endpoint.origins[0],
+        "method": call.exchange.head.method.decode("ascii"),
+        "path": clip(call.front.path.decode("ascii")),
+        "body": commitment,
+        "size": len(call.body),
+        "verdict": call.verdict.value,
+    }
     if call.model is not None:
         fields["model"] = clip(call.model)
     if call.findings:
@@ -98,9 +98,8 @@ def cost_fields(cost: Cost) -> dict[str, Canonical]:
 
 def deny(house: House, call: Call, error: TokenOneError) -> None:
     """Records the refusal of an identified call; raises LedgerUnavailable if it cannot be recorded."""
-    fields = who(call)
-    fields["code"] = error.code
-    fields["path"] = clip(call.front.path.decode("ascii", "replace"))
+    path = clip(call.front.path.decode("ascii", "replace"))
+    fields: dict[str, Canonical] = {**who(call), "code": error.code, "path": path}
     if call.model is not None:
         fields["model"] = clip(call.model)
     if call.findings:

@@ -144,9 +144,9 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
     call.exchange.start(reply.status, governed(call, attempt, reply, fields))
     try:
         while (chunk := await reply.chunk()) is not None:
-            if not attempt.first_us:
-                attempt.first_us = house.clock.now_us()
-                call.mark("first_byte", attempt.first_us)
+            if not attempt.answered:
+                attempt.answered = True
+                call.mark("first_byte")
             out = stream.feed(chunk)
             if out and not call.exchange.write(out):
                 await call.exchange.writable()

@@ -58,13 +58,16 @@ def close(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settled
         raise AssertionError("an attempt has one outcome")
     attempt.closed = True
     settled = settle(house, call, attempt, ending)
-    now_us = house.clock.now_us()
-    call.mark("close", now_us)
-    fields = record.who(call)
-    fields.update({"attempt": attempt.number, "cause": ending.cause, "final": ending.final})
-    fields["sent"] = len(call.body) if attempt.sent else 0
-    fields["received"] = ending.received
-    fields["us"] = dict(call.marks)
+    call.mark("close")
+    fields: dict[str, Canonical] = {
+        **record.who(call),
+        "attempt": attempt.number,
+        "cause": ending.cause,
+        "final": ending.final,
+        "sent": len(call.body) if attempt.sent else 0,
+        "received": ending.received,
+        "us": {**call.marks},
+    }
     if ending.status is not None:
         fields["status"] = ending.status
     if ending.error_class is not None:

@@ -73,7 +73,7 @@ def _identify(house: House, call: Call) -> None:
     admit(call.caller, call.exchange.peer, now_us)
     if house.directory.stale(call.caller.tenant, house.clock):
         raise DirectoryStale
-    call.mark("identify", house.clock.now_us())
+    call.mark("identify")
 
 
 async def _receive(house: House, call: Call) -> None:
@@ -84,7 +84,7 @@ async def _receive(house: House, call: Call) -> None:
             raise ModelMissing
     if call.front.unified:
         _resolve(house, call)
-    call.mark("receive", house.clock.now_us())
+    call.mark("receive")
 
 
 def _peek(call: Call) -> None:
@@ -111,7 +111,7 @@ def _permit(house: House, call: Call) -> None:
     assert call.caller is not None
     permit(house.directory, call.caller, call.front.provider, call.model, call.path_class)
     call.permit = house.limits.acquire(call.caller, house.clock.monotonic_us())
-    call.mark("permit", house.clock.now_us())
+    call.mark("permit")
 
 
 def _inspect(house: House, call: Call) -> None:
@@ -126,7 +126,7 @@ def _inspect(house: House, call: Call) -> None:
     if inspection.body is not call.body:
         call.body = inspection.body
         _peek(call)
-    call.mark("inspect", house.clock.now_us())
+    call.mark("inspect")
 
 
 def _plan(house: House, call: Call) -> None:
@@ -141,7 +141,7 @@ def _plan(house: House, call: Call) -> None:
     call.plan = house.planner.plan(
         candidates, seed=now_us, benched=lambda key, version: house.health.benched(key, version, now_us)
     )
-    call.mark("plan", house.clock.now_us())
+    call.mark("plan")
 
 
 async def _try_in_order(house: House, call: Call) -> None:
@@ -183,16 +183,15 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
         spliced = call.facts.splice(call.body, call.peek, call.front.path)
         call.spliced = spliced is not call.body
         call.body = spliced
-    attempt.opened_us = house.clock.now_us()
+    attempt.opened = True
     commitment = house.vault.commit(call.caller.tenant, call.body)
     fields = record.intent(call, attempt, commitment)
     attempt.intent = house.ledger.append("intent", fields)
     house.recent.expect(call.id, "intent", fields, attempt.intent)
     committed = await attempt.intent
-    attempt.durable_us = house.clock.now_us()
     call.receipt = committed.receipt()
     house.recent.note(call.id, "receipt", {"attempt": attempt.number, "receipt": call.receipt})
-    call.mark("intent", attempt.durable_us)
+    call.mark("intent")
 
 
 async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
@@ -220,8 +219,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     except (DialFailed, EgressRefused):
         attempt.sent = False
         raise
-    attempt.head_us = house.clock.now_us()
-    call.mark("head", attempt.head_us)
+    call.mark("head")
     return reply
 
 

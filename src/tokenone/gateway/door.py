@@ -47,7 +47,7 @@ class Door:
         path, _ = routes.split_target(exchange.head.target)
         page = self.pages.page(path)
         call: Call | None = None
-        dialect = routes.dialect_hint(path)
+        dialect: Dialect | None = None
         try:
             if page is not None:
                 await page(exchange)
@@ -56,14 +56,14 @@ class Door:
             dialect = call.front.dialect
             await govern(self.house, call)
         except TokenOneError as error:
-            self._refuse(exchange, call, dialect, error)
+            self._refuse(exchange, call, dialect or routes.dialect_hint(path), error)
         except asyncio.CancelledError:
             if not exchange.gone and not (call is not None and call.cut):
                 raise
             exchange.abort()
         except Exception as error:  # noqa: BLE001  the door: a defect ends this call, not the worker
             LOG.error("defect", kind=type(error).__name__, call=call.id if call else None)
-            self._refuse(exchange, call, dialect, TokenOneError())
+            self._refuse(exchange, call, dialect or routes.dialect_hint(path), TokenOneError())
 
     def _call(self, exchange: Exchange) -> Call:
         head = exchange.head

@@ -44,13 +44,14 @@ class Pages:
 
     def page(self, path: bytes) -> Page | None:
         """Returns the page of a path, None if the path is a provider's."""
-        if path in self._fixed:
-            return self._fixed[path]
+        fixed = self._fixed.get(path)
+        if fixed is not None:
+            return fixed
         if path.startswith(CALLS):
             return self.call
         if path.startswith(b"/v1/models/"):
             return self.model
-        return self.health if routes.health_alias(path) is not None else None
+        return self.health if path.endswith(b"/health") and routes.health_alias(path) else None
 
     def __post_init__(self) -> None:
         self._fixed = {

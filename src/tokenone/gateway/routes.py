@@ -5,6 +5,7 @@ Law: paths stay raw (percent-escapes are kept); what is not listed here is not s
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 from tokenone.call.house import Front
@@ -31,6 +32,7 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
+@lru_cache(maxsize=4096)
 def front_of(target: bytes) -> Front:
     """Returns the front that a target names; raises UnknownPath for what is not served."""
     path, query = split_target(target)

@@ -63,7 +63,7 @@ def check(value: Mapping[str, Any] | Iterable[Any]) -> None:
     the log unverifiable for ever.
     """
     items: Iterable[Any] = value
-    if isinstance(value, Mapping):
+    if value.__class__ is dict or isinstance(value, Mapping):
         try:
             ascii_keys = "".join(value).isascii()
         except TypeError:
