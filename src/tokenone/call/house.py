@@ -154,8 +154,6 @@ class Attempt:
     number: int
     candidate: Candidate
     intent: Pending | None = None
-    opened: bool = False
-    """Its intent was handed to the ledger."""
     answered: bool = False
     """A byte of its reply came."""
     sent: bool = False

@@ -34,6 +34,7 @@ from tokenone.errors import (
     EgressRefused,
     ModelMissing,
     NoKeyInScope,
+    Overloaded,
     TokenOneError,
     UnknownPath,
 )
@@ -153,9 +154,10 @@ async def _try_in_order(house: House, call: Call) -> None:
         try:
             if await _attempt(house, call, attempt, last=number == len(planned)):
                 return
-        except asyncio.CancelledError:
+        except BaseException as error:  # whatever ends it, its intent gets the outcome
             if attempt.owes_outcome:
-                close(house, call, attempt, Ending(cause=why_ended(call)))
+                cut = isinstance(error, asyncio.CancelledError)
+                close(house, call, attempt, Ending(cause=why_ended(call) if cut else TokenOneError.code))
             raise
         finally:
             house.running.leave(candidate.key.id, call)
@@ -183,7 +185,6 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
         spliced = call.facts.splice(call.body, call.peek, call.front.path)
         call.spliced = spliced is not call.body
         call.body = spliced
-    attempt.opened = True
     commitment = house.vault.commit(call.caller.tenant, call.body)
     fields = record.intent(call, attempt, commitment)
     attempt.intent = house.ledger.append("intent", fields)
@@ -216,7 +217,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     attempt.sent = True
     try:
         reply = await house.client.send(outgoing)
-    except (DialFailed, EgressRefused):
+    except (DialFailed, EgressRefused, Overloaded):
         attempt.sent = False
         raise
     call.mark("head")
