@@ -7,6 +7,8 @@ RUN    := $(VENV)/bin
 UV_VERSION := 0.13.8
 export UV_CACHE_DIR ?= $(CURDIR)/$(TOOLS)/cache
 export UV_PYTHON_DOWNLOADS := never
+# An organisation's own authority is in the system's store, which pip and Python read, too.
+export UV_SYSTEM_CERTS ?= true
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo serve test test-long check format bench lock clean
@@ -16,17 +18,30 @@ help:  ## Show this list
 
 setup: $(VENV)/.ready  ## Install everything the project needs into this checkout
 
-$(UV):
+# uv comes by pip, with its hash; where this Python has no pip, from a throw-away environment that has.
+$(UV): uv.requirements.lock
+	@command -v $(PYTHON) >/dev/null || { echo "setup: there is no $(PYTHON) here; set PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "setup: Python 3.11 or newer is needed, this is %d.%d; set PYTHON=/path/to/python3.11" % sys.version_info[:2])'
 	@echo "setup: installing uv $(UV_VERSION) into $(TOOLS)/" >&2
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "tokenone needs Python 3.11 or newer; set PYTHON=/path/to/python3.11")'
-	@$(PYTHON) -m pip --version >/dev/null 2>&1 || $(PYTHON) -m ensurepip --user >/dev/null
-	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes --no-deps --only-binary :all: --target $(TOOLS) --upgrade -r uv.requirements.lock
+	@pip="$(PYTHON)"; $(PYTHON) -m pip --version >/dev/null 2>&1 || { pip=$(TOOLS)/seed/bin/python; \
+	  $(PYTHON) -m venv $(TOOLS)/seed >/dev/null 2>&1 \
+	  || { echo "setup: $(PYTHON) has neither pip nor ensurepip; install them (on Debian python3-venv) or set PYTHON" >&2; exit 1; }; }; \
+	$$pip -m pip install --quiet --disable-pip-version-check --root-user-action=ignore --require-hashes --no-deps \
+	  --only-binary :all: --target $(TOOLS) --upgrade -r uv.requirements.lock \
+	|| { echo "setup: uv did not arrive; is a package index reachable? pip's settings count (PIP_INDEX_URL, PIP_CERT, HTTPS_PROXY)" >&2; exit 1; }
+	@touch $@
 
+# pip's index is used for the rest, too: UV_DEFAULT_INDEX, else PIP_INDEX_URL, else pip.conf, else the public one.
 $(VENV)/.ready: $(UV) requirements.lock pyproject.toml
-	@echo "setup: installing the locked packages into $(VENV)/" >&2
-	@$(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV)
-	@$(UV) pip sync --quiet --compile-bytecode --python $(RUN)/python --require-hashes requirements.lock
-	@$(UV) pip install --quiet --python $(RUN)/python --no-deps --no-build-isolation --editable .
+	@echo "setup: installing the locked packages into $(VENV)/ (about 600 MB on disk)" >&2
+	@started=$$(date +%s); \
+	index="$${UV_DEFAULT_INDEX:-$${PIP_INDEX_URL:-$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || true)}}"; \
+	if [ -n "$$index" ]; then export UV_DEFAULT_INDEX="$$index"; fi; \
+	{ $(UV) venv --quiet --allow-existing --python $(PYTHON) $(VENV) \
+	  && $(UV) pip sync --quiet --python $(RUN)/python --require-hashes requirements.lock \
+	  && $(UV) pip install --quiet --python $(RUN)/python --no-deps --no-build-isolation --editable . ; } \
+	|| { echo "setup: the packages did not arrive; is a package index reachable? (UV_DEFAULT_INDEX, SSL_CERT_FILE, HTTPS_PROXY)" >&2; exit 1; }; \
+	echo "setup: done in $$(( $$(date +%s) - started )) s" >&2
 	@touch $@
 
 demo: setup  ## A governed call end to end on this machine (ONCE=1: end after it)
@@ -46,11 +61,12 @@ check-quiet: setup
 	@$(RUN)/lint-imports --no-cache >/dev/null || { $(RUN)/lint-imports --no-cache; exit 1; }
 
 check: setup  ## ruff, mypy strict, floors, size limits
-	@$(RUN)/ruff check .
-	@$(RUN)/ruff format --check .
-	@$(RUN)/mypy
-	@$(RUN)/lint-imports --no-cache
-	@$(RUN)/python tools/sizes.py
+	@echo "check 1/5: ruff finds no fault"; $(RUN)/ruff check .
+	@echo "check 2/5: the code is formatted"; $(RUN)/ruff format --check .
+	@echo "check 3/5: mypy, strict"; $(RUN)/mypy
+	@echo "check 4/5: imports go down only"; $(RUN)/lint-imports --no-cache
+	@echo "check 5/5: modules and functions are short"; $(RUN)/python tools/sizes.py
+	@echo "check: all five hold"
 
 format: setup  ## Format the code
 	@$(RUN)/ruff check --fix --quiet . ; $(RUN)/ruff format .
