@@ -51,7 +51,11 @@ class ModelMissing(CallerError):
 
 
 class ModelUnknown(CallerError):
-    code, status, advice = "model_not_found", 404, "List the models at /v1/models."
+    code, status, advice = (
+        "model_not_found",
+        404,
+        "List the models at /v1/models; others may be known at the provider's own path, such as /openai/v1.",
+    )
 
 
 class UnknownPath(CallerError):
@@ -85,7 +89,11 @@ class InvalidRequest(CallerError):
 
 
 class EndpointRefused(CallerError):
-    code, status, advice = "endpoint_refused", 422, "Use https, or have the operator allow-list that very origin."
+    code, status, advice = (
+        "endpoint_refused",
+        422,
+        "Use https, or have the operator allow-list that very origin.",
+    )
 
 
 class IdempotencyMismatch(CallerError):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
 from tokenone.call.house import House
 from tokenone.call.views import call_view
 from tokenone.canonical import Canonical
-from tokenone.errors import MethodNotAllowed, NotFound
+from tokenone.errors import MethodNotAllowed, ModelUnknown, NotFound
 from tokenone.gateway import routes
 from tokenone.gateway.refusal import JSON
 from tokenone.gateway.unified import listed_models, usable_keys
@@ -30,6 +31,7 @@ Lookup = Callable[[str], Awaitable[Entries]]
 """Finds a call's (kind, fields) entries outside this worker: a sibling's memory, else the index."""
 
 CALLS: Final = b"/tokenone/calls/"
+MODEL: Final = b"/v1/models/"
 
 
 @dataclass(slots=True)
@@ -49,7 +51,7 @@ class Pages:
             return fixed
         if path.startswith(CALLS):
             return self.call
-        if path.startswith(b"/v1/models/"):
+        if path.startswith(MODEL):
             return self.model
         return self.health if path.endswith(b"/health") and routes.health_alias(path) else None
 
@@ -100,12 +102,13 @@ class Pages:
 
     async def model(self, exchange: Exchange) -> None:
         """One model of that list."""
-        wanted = routes.split_target(exchange.head.target)[0].removeprefix(b"/v1/models/").decode("ascii")
+        escaped = routes.split_target(exchange.head.target)[0].removeprefix(MODEL)
+        wanted = unquote(escaped.decode("latin-1"))  # SDKs escape a slash or colon in a model's name
         for line in listed_models(self.house, self._caller(exchange)):
             if line.id == wanted:
                 _json(exchange, 200, _model(line))
                 return
-        raise NotFound("no such model in this scope")
+        raise ModelUnknown
 
     async def call(self, exchange: Exchange) -> None:
         """What became of a call of the caller's own workload: attempts, usage, cost, fee, receipt."""
