@@ -1,0 +1,171 @@
+"""Law of the crash: kill -9 at random moments under load loses nothing that anybody was told.
+
+The same installation is killed again and again: a worker that serves, a worker that is just starting, or all
+processes at once as a power cut does. The supervisor starts workers again by itself.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from kit.houses import copy_of
+from kit.installation import Installation
+from kit.load import Load, Spoken, failures
+from kit.log import (
+    Log,
+    assert_every_intent_has_one_outcome,
+    assert_nothing_sent_unrecorded,
+    assert_nothing_told_is_lost,
+    assert_verified,
+    read_log,
+)
+from kit.processes import SECONDS, full_house, workers
+from kit.routes import Route, route_to
+from kit.until import until
+from tokenone.testing.standin import Manner, StandIn, ThreadedListener
+
+SEED = 9_2_2027
+CLIENTS = 4
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ThreadedListener]:
+    manner = Manner(latency=0.002, event_gap=0.002, keep=1_000_000)
+    with ThreadedListener(StandIn(manner=manner)) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def victim(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    copied = copy_of(template, tmp_path_factory.mktemp("victim"))
+    copied.workers = 2
+    copied.start()
+    yield copied
+    copied.stop()
+
+
+@pytest.fixture(scope="module")
+def route(victim: Installation, upstream: ThreadedListener) -> Route:
+    return route_to(victim, "crash", upstream.origin, staleness_us=3_600_000_000)
+
+
+class Killer:
+    """Kills in one of three ways and waits until the house is whole again."""
+
+    def __init__(self, victim: Installation, load: Load, chance: random.Random) -> None:
+        self.victim = victim
+        self.load = load
+        self.chance = chance
+        self.back_after: list[float] = []
+
+    def once(self) -> None:
+        alive = full_house(self.victim)
+        self.load.wait(self.chance.randrange(1, 120))
+        way = self.chance.choices((self.serving, self.starting, self.everything), (14, 3, 3))[0]
+        struck = time.monotonic()
+        killed = way(alive)
+        full_house(self.victim, without=killed)
+        self.back_after.append(time.monotonic() - struck)
+
+    def serving(self, alive: list[int]) -> int:
+        pid = self.chance.choice(alive)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def starting(self, alive: list[int]) -> int:
+        """The successor of a killed worker dies, too, at some moment of its start."""
+        killed = self.serving(alive)
+        successor = until(
+            lambda: [pid for pid in workers(self.victim) if pid not in alive], "a successor", SECONDS
+        )[0]
+        self.load.wait(self.chance.randrange(1, 60))
+        os.kill(successor, signal.SIGKILL)
+        return killed
+
+    def everything(self, alive: list[int]) -> int:
+        self.victim.kill()
+        self.victim.start()
+        return alive[0]
+
+
+def campaign(
+    victim: Installation, route: Route, upstream: ThreadedListener, *, kills: int, seed: int
+) -> None:
+    """Kills under load, then holds the segments against what clients and provider know."""
+    upstream.standin.reset()
+    load = Load(victim.gateway, route.place, name=f"k{seed}", clients=CLIENTS, seed=seed).start()
+    killer = Killer(victim, load, random.Random(seed))
+    began = time.monotonic()
+    for _ in range(kills):
+        killer.once()
+    load.wait_whole(CLIENTS)
+    spoken = load.stop()
+    took = time.monotonic() - began
+    assert_the_law(victim, route, upstream, spoken, kills)
+    slowest, middle = max(killer.back_after), sorted(killer.back_after)[kills // 2]
+    print(
+        f"\n{kills} kills in {took:.1f} s, seed {seed}: {len(spoken)} calls, {len(failures(spoken))} cut;"
+        f" whole again after {middle:.2f} s (middle), {slowest:.2f} s (slowest)"
+    )
+
+
+def assert_the_law(
+    victim: Installation, route: Route, upstream: ThreadedListener, spoken: list[Spoken], kills: int
+) -> None:
+    log = until(lambda: closed_log(victim), "an outcome of every intent", SECONDS)
+    assert_every_intent_has_one_outcome(log)
+    assert_nothing_told_is_lost(victim, log, spoken)
+    bodies = [received.request.body for received in tuple(upstream.standin.received)]
+    assert_nothing_sent_unrecorded(victim, log, route.place.tenant, bodies)
+    assert_verified(victim, spoken)
+    marks = log.marks()
+    assert max(marks.values()) == 1, "a call was sent twice"
+    whole = [one for one in spoken if one.whole]
+    assert len(whole) > kills
+    assert len(log.kinds("boot")) >= kills
+    told = sum(one.told.get("state") == "closed" for one in spoken)
+    unknown = log.causes()["unknown"]
+    assert told > 0
+    assert unknown <= (CLIENTS + 1) * 2 * kills
+    print(
+        f"\n{len(bodies)} requests upstream, {len(log.intents)} intents, {told} told, {unknown} unknown",
+        end="",
+    )
+
+
+def closed_log(victim: Installation) -> Log | None:
+    log = read_log(victim)
+    return log if all(log.outcomes.get(pair) for pair in log.intents) else None
+
+
+def test_twenty_kills_lose_nothing(victim: Installation, route: Route, upstream: ThreadedListener) -> None:
+    campaign(victim, route, upstream, kills=20, seed=SEED)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_two_hundred_kills_lose_nothing(
+    victim: Installation, route: Route, upstream: ThreadedListener
+) -> None:
+    campaign(victim, route, upstream, kills=200, seed=SEED + 1)
+
+
+def test_a_call_acknowledged_before_a_kill_can_be_asked_for_after_it(
+    victim: Installation, route: Route
+) -> None:
+    load = Load(victim.gateway, route.place, name="asked", clients=2).start()
+    load.wait_whole(4)
+    spoken = [one for one in load.stop() if one.whole]
+    before = {one.call: victim.told(route.place, one.call or "") for one in spoken}
+    victim.kill()
+    victim.start()
+    for call, told in before.items():
+        after = victim.told(route.place, call or "")
+        assert {**after, "receipt": None} == {**told, "receipt": None}
