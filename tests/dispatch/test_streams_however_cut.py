@@ -86,6 +86,15 @@ def test_events_are_cut_alike_byte_by_byte_and_at_once(events: list[bytes]) -> N
     assert [*first, at_once.rest()] == [*second, by_byte.rest()]
 
 
+@given(streams(), st.integers(0, 2000))
+def test_a_stream_that_breaks_ends_between_two_events(pair: tuple[bytes, bytes], size: int) -> None:
+    whole, _ = pair
+    out, splitter = chat(withhold=False).feed(whole[:size]), EventSplitter()
+    assert whole.startswith(out)
+    splitter.feed(out + b".")
+    assert splitter.rest() == b"."  # nothing of an unfinished event is out
+
+
 def test_an_unasked_first_chunk_without_choices_is_not_withheld() -> None:
     first = b'data: {"model":"gpt-4o","choices":[],"prompt_filter_results":[],"usage":null}\n\n'
     meter = chat(withhold=True)

@@ -1,7 +1,8 @@
 """Meters one streamed reply while it passes: the same result however the bytes were cut.
 
 Law: what comes out is what went in, byte for byte; only when told to withhold the usage chunk is exactly that
-event left out (comments that stood before it stay). No I/O, no pricing.
+event left out (comments that stood before it stay). It comes out in whole events, so that a stream that breaks
+ends between two and an error can still be told behind them. No I/O, no pricing.
 """
 
 from __future__ import annotations
@@ -40,22 +41,16 @@ class StreamMeter:
         """How many bytes the caller did not get."""
 
     def feed(self, data: bytes) -> bytes:
-        """Returns what to forward now; when withholding, an unfinished event waits for its end."""
-        read = self._reader.read
-        if not self._withhold:
-            for event in self._splitter.feed(data):
-                read(event)
-            return data
+        """Returns what to forward now; an unfinished event waits for its end."""
+        read, withhold = self._reader.read, self._withhold
         events = self._splitter.feed(data)
-        return b"".join([self._left_out(event) if read(event) else event for event in events])
+        return b"".join([self._left_out(event) if read(event) and withhold else event for event in events])
 
     def finish(self) -> bytes:
         """Ends the stream: reads an event that lacks its blank line and returns what is still held."""
         rest = self._splitter.rest()
         alone = bool(rest) and self._reader.read(rest)
-        if not self._withhold:
-            return b""
-        return self._left_out(rest) if alone else rest
+        return self._left_out(rest) if alone and self._withhold else rest
 
     def _left_out(self, event: bytes) -> bytes:
         kept = without_event(event)
