@@ -138,10 +138,9 @@ class House:
 
 @dataclass(frozen=True, slots=True)
 class Front:
-    """Which door a request came through: provider, the target to send upstream, the dialect to answer in."""
+    """Which door a request came through: provider, the path below the origin, the dialect to answer in."""
 
     provider: Provider
-    target: bytes
     path: bytes
     dialect: Dialect
     unified: bool = False

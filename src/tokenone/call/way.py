@@ -208,7 +208,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
         origin=parse_origin(endpoint.origins[0]),
         pool=(call.caller.scope.tenant, candidate.key.id, candidate.version.version),
         method=head.method,
-        target=endpoint.base_path.encode("ascii") + forward.request_target(call.front.target),
+        target=endpoint.base_path.encode("ascii") + call.front.path + forward.request_query(head.target),
         headers=call.facts.credential(headers, lease.secret),
         body=call.body,
         timeouts=house.timeouts,

@@ -77,6 +77,11 @@ def _parameter(pair: bytes) -> bytes:
     return unquote_to_bytes(pair.partition(b"=")[0]).lower()
 
 
+def request_query(target: bytes) -> bytes:
+    """Returns the target's query with its question mark, without credentials; empty where there is none."""
+    return request_target(target[target.index(b"?") :]) if b"?" in target else b""
+
+
 def is_event_stream(headers: Headers) -> bool:
     """Says whether the reply is server-sent events."""
     return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")

@@ -69,7 +69,7 @@ class Door:
         head = exchange.head
         if head.get(b"upgrade") is not None:
             raise UpgradeRefused
-        front = routes.front_of(head.target)
+        front = routes.front_of(routes.split_target(head.target)[0])
         facts = PROVIDERS[front.provider]
         path_class = facts.classify(head.method, front.path) or PathClass.ADMIN
         return Call(

@@ -24,6 +24,8 @@ PLANNED: Final = frozenset(
     {b"google", b"vertex", b"bedrock", b"azure", b"openrouter", b"cohere", b"custom", b"gemini-proxy"}
 )
 """Prefixes that other providers will use; answered as not served, never forwarded."""
+REMEMBERED_BYTES: Final = 64
+"""Longer paths are worked out each time: nobody fills the memory with them, and queries are never kept."""
 
 
 def split_target(target: bytes) -> tuple[bytes, bytes]:
@@ -32,20 +34,25 @@ def split_target(target: bytes) -> tuple[bytes, bytes]:
     return path, query
 
 
-@lru_cache(maxsize=4096)
-def front_of(target: bytes) -> Front:
-    """Returns the front that a target names; raises UnknownPath for what is not served."""
-    path, query = split_target(target)
+def front_of(path: bytes) -> Front:
+    """Returns the front that a path (without its query) names; raises UnknownPath for what is not served."""
+    return _known_front(path) if len(path) <= REMEMBERED_BYTES else _front_of(path)
+
+
+@lru_cache(maxsize=512)
+def _known_front(path: bytes) -> Front:
+    return _front_of(path)
+
+
+def _front_of(path: bytes) -> Front:
     first, _, rest = path[1:].partition(b"/")
     if first == b"v1":
         alias, _, below = rest.partition(b"/")
         if alias in ALIASES:
-            return _native(ALIASES[alias], _with_version(below), query)
-        return Front(
-            Provider.OPENAI, _target(path, query), path=path, dialect=_dialect_of(path), unified=True
-        )
+            return _native(ALIASES[alias], _with_version(below))
+        return Front(Provider.OPENAI, path=path, dialect=_dialect_of(path), unified=True)
     if first in NATIVE:
-        return _native(NATIVE[first], b"/" + rest, query)
+        return _native(NATIVE[first], b"/" + rest)
     if first in PLANNED:
         raise UnknownPath("this provider is not served by this version")
     raise UnknownPath
@@ -64,18 +71,14 @@ def dialect_hint(path: bytes) -> Dialect:
     return Dialect.ANTHROPIC if b"anthropic" in path[:20] else _dialect_of(path)
 
 
-def _native(place: tuple[Provider, Dialect], path: bytes, query: bytes) -> Front:
+def _native(place: tuple[Provider, Dialect], path: bytes) -> Front:
     provider, dialect = place
-    return Front(provider, _target(path, query), path=path, dialect=dialect)
+    return Front(provider, path=path, dialect=dialect)
 
 
 def _with_version(below: bytes) -> bytes:
     """An alias may be called with or without the provider's `v1`."""
     return b"/" + below if below.startswith(b"v1/") else b"/v1/" + below
-
-
-def _target(path: bytes, query: bytes) -> bytes:
-    return path + b"?" + query if query else path
 
 
 def _dialect_of(path: bytes) -> Dialect:
