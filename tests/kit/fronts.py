@@ -55,7 +55,7 @@ class Front:
 
 OPENAI = Front("openai", "/openai/v1/chat/completions", "gpt-4.1-mini", "sk-proj-")
 ANTHROPIC = Front(
-    "anthropic", "/anthropic/v1/messages", "claude-sonnet-4-5", "sk-ant-api03-",
+    "anthropic", "/anthropic/v1/messages", "claude-sonnet-4-6", "sk-ant-api03-",
     (("anthropic-version", "2023-06-01"),),
 )  # fmt: skip
 FRONTS = {front.name: front for front in (OPENAI, ANTHROPIC)}

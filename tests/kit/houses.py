@@ -7,18 +7,20 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import httpx2
 import psutil
 import pytest
 
-from kit.fronts import FRONTS, caller
-from kit.grounds import Grounds, lay_out, outside, secret_of
+from kit.fronts import FRONTS, Front, caller
+from kit.grounds import Grounds, Management, lay_out, outside, secret_of
 from kit.inprocess import InProcess
 from kit.installation import Installation
 from kit.logbook import Logbook
 from kit.mishaps import Mishap
 from kit.until import until
+from tokenone.testing.desk import Workplace
 
 IMPATIENT = {
     "TOKENONE_GATEWAY__CONNECT_SECONDS": "2",
@@ -38,6 +40,7 @@ class Attacked:
     grounds: Grounds
     logbook: Logbook
     pid: int
+    desk: Management
     counted: Counter[str] = field(default_factory=Counter)
     """What strangers did, by code: what the ledger must have counted at the end."""
     http: httpx2.Client = field(default_factory=caller)
@@ -45,6 +48,32 @@ class Attacked:
     @property
     def rss_mib(self) -> float:
         return float(psutil.Process(self.pid).memory_info().rss) / (1 << 20)
+
+    def route(self, origin: str, name: str, **tenant: object) -> Workplace:
+        """Makes a tenant whose keys of both providers lead to one origin, and waits until the gateway knows."""
+        made = self.desk.tenant(name, **tenant)
+        place = self.desk.place(made, name, grants=["inference", "stateful"])
+        for front, secret in SECRETS.items():
+            endpoint = self.desk.endpoint(front, origin, tenant=made, base_path=f"/{front}")
+            self.desk.assign(self.desk.key(made, front, endpoint, secret), "workload", place.workload)
+        until(lambda: self._sees(place), f"the gateway to see {name}")
+        return place
+
+    def _sees(self, place: Workplace) -> bool:
+        headers = {"authorization": f"Bearer {place.token}"}
+        answer = self.http.get(f"{self.gateway}/tokenone/whoami", headers=headers)
+        return answer.status_code == 200 and len(answer.json()["providers"]) >= len(SECRETS)
+
+    def ask(self, front: Front, place: Workplace, **fields: Any) -> httpx2.Response:
+        """Makes an ordinary call; `fields` are those of the front's body, `fault` the stand-in's."""
+        headers = front.headers(place.token)
+        if fault := fields.pop("fault", None):
+            headers["x-standin-fault"] = fault
+        return self.http.post(self.gateway + front.chat, headers=headers, content=front.body(**fields))
+
+    def outcome(self, answer: httpx2.Response) -> dict[str, Any]:
+        """Returns the last entry of an answered call, once it is there."""
+        return self.logbook.closed(answer.headers["x-tokenone-call"])[-1][1]
 
     def provoke(self, mishap: Mishap, front: str) -> httpx2.Response:
         """Makes a mishap happen, and remembers what the ledger must have counted of it."""
@@ -60,13 +89,7 @@ class Attacked:
         if self.http.get(f"{self.gateway}/readyz").status_code != 200:
             return False
         place = self.grounds.places["good"]
-        for front in FRONTS.values():
-            answer = self.http.post(
-                self.gateway + front.chat, headers=front.headers(place.token), content=front.body()
-            )
-            if answer.status_code != 200:
-                return False
-        return True
+        return all(self.ask(front, place).status_code == 200 for front in FRONTS.values())
 
 
 def gateway_pid(installation: Installation) -> int:
@@ -100,7 +123,7 @@ def attacked(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
             grounds = lay_out(desk, world, SECRETS)
             installation.until_seen(grounds.places["untrusted"], providers=len(FRONTS))
             logbook = Logbook(installation.directory / "ledger")
-            made = Attacked(installation.gateway, grounds, logbook, gateway_pid(installation))
+            made = Attacked(installation.gateway, grounds, logbook, gateway_pid(installation), desk)
             until(made.healthy, "a healthy gateway")
             yield made
         finally:
@@ -119,4 +142,4 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[InProcess,
     with outside(folder) as world, InProcess(folder) as house:
         grounds = lay_out(house, world, SECRETS)
         logbook = Logbook(house.directory / "ledger")
-        yield house, Attacked(house.gateway, grounds, logbook, psutil.Process().pid)
+        yield house, Attacked(house.gateway, grounds, logbook, psutil.Process().pid, house)
