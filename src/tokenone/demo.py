@@ -18,7 +18,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -72,14 +72,15 @@ def demonstrate(say: Console, *, once: bool) -> None:
             _verify(say, stage)
             say.print(f"\n[bold green]all of it held[/] in {time.monotonic() - started:.1f} s")
             say.print(
-                "skipped: real providers (this run never leaves the machine), PostgreSQL, TLS on the gateway"
+                "skipped: real providers (this run never leaves the machine); "
+                "PostgreSQL and TLS on the gateway (make test has them)"
             )
             if not once:
                 _stay(say, stage, place)
 
 
 def _step(say: Console, number: str, what: str) -> None:
-    say.print(f"[bold cyan]{number}[/] {what}", highlight=False)
+    say.print(f"[bold cyan]{number}[/] {what}", highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -334,7 +335,9 @@ def _stay(say: Console, stage: Stage, place: Workplace) -> None:
         highlight=False, soft_wrap=True,
     )  # fmt: skip
     say.print("\nCtrl-C ends it.")
-    signal.sigwait({signal.SIGINT, signal.SIGTERM})
+    with suppress(KeyboardInterrupt):
+        while True:
+            signal.pause()
 
 
 def main() -> None:
@@ -343,9 +346,11 @@ def main() -> None:
     parser.add_argument("--once", action="store_true", help="end after the demonstration")
     once: bool = parser.parse_args().once
     say = Console(width=None if sys.stdout.isatty() else 140)
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends as Ctrl-C does, and ends what it started
     try:
         demonstrate(say, once=once)
+    except KeyboardInterrupt:
+        sys.exit("the demo was interrupted")
     except DemoFailed as failure:
         say.print(f"[bold red]the demo failed:[/] {failure}")
         sys.exit(1)
