@@ -28,6 +28,11 @@ class TokenOneError(Exception):
         self.detail = detail or self.advice
         self.retry_after = retry_after
 
+    @property
+    def sentence(self) -> str:
+        """What happened, then what to do; said once where they are the same."""
+        return self.advice if self.detail == self.advice else f"{self.detail.rstrip('.')}. {self.advice}"
+
 
 # ── the caller's request ───────────────────────────────────────────────────────────────────────────────
 class CallerError(TokenOneError):
@@ -303,7 +308,7 @@ class Overloaded(OperatorError):
 
 
 class StoreUnavailable(OperatorError):
-    code, advice = "store_unavailable", "The database does not answer."
+    code, advice = "store_unavailable", "Start the database, or correct its URL in the configuration."
 
 
 class ControlUnavailable(OperatorError):

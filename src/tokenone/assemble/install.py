@@ -187,7 +187,7 @@ def main() -> None:
         person = FirstPerson(chosen.admin, _password(from_stdin=chosen.password_stdin))
         asyncio.run(install(chosen.dir, person, say))
     except TokenOneError as error:
-        sys.exit(f"tokenone init: {error.detail}")
+        sys.exit(f"tokenone init: {error.sentence}")
     say(f"ready: start it with `tokenone serve --dir {chosen.dir}`")
 
 

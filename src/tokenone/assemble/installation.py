@@ -174,7 +174,7 @@ def main() -> None:
             settings.gateway.workers = chosen.workers
         asyncio.run(serve(chosen.dir, settings, _say))
     except TokenOneError as error:
-        sys.exit(f"tokenone serve refuses to start: {error.detail}")
+        sys.exit(f"tokenone serve refuses to start: {error.sentence}")
 
 
 def _make_first(directory: Path, *, allowed: bool) -> None:

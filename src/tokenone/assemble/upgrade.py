@@ -26,7 +26,7 @@ def main() -> None:
             raise ConfigRefused(f"there is no installation in {directory}; make one with `tokenone init`")
         asyncio.run(renew(directory, load(directory), say))
     except TokenOneError as error:
-        sys.exit(f"tokenone upgrade: {error.detail}")
+        sys.exit(f"tokenone upgrade: {error.sentence}")
     say("ready: restart `tokenone serve` to use it")
 
 

@@ -28,19 +28,14 @@ ANTHROPIC_TYPES: Final = {
 }  # fmt: skip
 
 
-def message_of(error: TokenOneError) -> str:
-    """Returns the sentence for a human: what happened, then what to do."""
-    return error.detail if error.detail == error.advice else f"{error.detail}. {error.advice}"
-
-
 def openai_body(error: TokenOneError) -> dict[str, object]:
     kind = OPENAI_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    return {"error": {"message": message_of(error), "type": kind, "param": None, "code": error.code}}
+    return {"error": {"message": error.sentence, "type": kind, "param": None, "code": error.code}}
 
 
 def anthropic_body(error: TokenOneError) -> dict[str, object]:
     kind = ANTHROPIC_TYPES.get(error.status, "api_error" if error.status >= 500 else "invalid_request_error")
-    return {"type": "error", "error": {"type": kind, "message": message_of(error), "code": error.code}}
+    return {"type": "error", "error": {"type": kind, "message": error.sentence, "code": error.code}}
 
 
 BODIES: Final[dict[Dialect, Callable[[TokenOneError], dict[str, object]]]] = {
