@@ -1,4 +1,4 @@
-"""Clients that call a gateway without pause, plain and streaming, and remember what they were told.
+"""Clients that call a gateway again and again, plain and streaming, and remember what they were told.
 
 Law: every request carries a mark of its own (as its model's name), is sent once and never repeated; what a
 client remembers is what it really got: headers, the end of a body, an outcome.
@@ -42,7 +42,7 @@ class Load:
     """Runs `clients` threads between `start` and `stop`; `wait` lets a test act at a random moment of it."""
 
     def __init__(
-        self, url: str, place: Workplace, *, name: str, clients: int = 4, seed: int = 1, asks: bool = True
+        self, url: str, place: Workplace, *, name: str, clients: int = 4, seed: int = 1, think: float = 0.0
     ) -> None:
         self.spoken: list[Spoken] = []
         self.seen = threading.Condition()
@@ -51,7 +51,7 @@ class Load:
         self._url = url
         self._authorization = {"authorization": f"Bearer {place.token}"}
         self._name = name
-        self._asks = asks
+        self._think = think
         self._stopping = threading.Event()
         self._threads = [
             threading.Thread(
@@ -101,7 +101,8 @@ class Load:
                 count += 1
                 spoken = Spoken(f"{self._name}-{number}-{count}", chance.random() < 0.5)
                 self.spoken.append(spoken)
-                self._speak(client, spoken, ask=self._asks and chance.random() < 0.5)
+                self._speak(client, spoken, ask=chance.random() < 0.5)
+                self._stopping.wait(self._think)
 
     def _speak(self, client: httpx2.Client, spoken: Spoken, *, ask: bool) -> None:
         spoken.began = time.monotonic()
@@ -127,7 +128,7 @@ class Load:
         with client.stream("POST", path, json=body, headers=self._authorization) as reply:
             spoken.status = reply.status_code
             spoken.call = reply.headers.get("x-tokenone-call")
-            spoken.receipt = reply.headers.get("x-tokenone-receipt")
+            spoken.receipt = reply.headers.get("x-tokenone-receipt") or None
             spoken.code = reply.headers.get("x-tokenone-error")
             self._note()
             read = b""
