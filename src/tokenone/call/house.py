@@ -156,7 +156,12 @@ class Attempt:
     answered: bool = False
     """A byte of its reply came."""
     sent: bool = False
+    """The request was handed to a connection: from here on it may have had an effect, and may cost."""
     closed: bool = False
+
+    def written(self) -> None:
+        """Notes that the request is on its way."""
+        self.sent = True
 
     @property
     def owes_outcome(self) -> bool:
@@ -192,6 +197,8 @@ class Call:
     """Bytes of some attempt left this machine."""
     cut: bool = False
     """The key was compromised while the call ran."""
+    in_events: bool = False
+    """A plain event stream is going back: an error can be told as one more event."""
     actor: dict[str, Canonical] = field(default_factory=dict)
     """What every entry says of who called; filled once."""
     marks: dict[str, Canonical] = field(default_factory=dict)

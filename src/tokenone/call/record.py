@@ -74,8 +74,12 @@ def intent(call: Call, attempt: Attempt, commitment: str) -> dict[str, Canonical
 
 
 def usage_fields(usage: Usage) -> dict[str, Canonical]:
-    """Returns the reported classes alone; `estimated` only where it is so."""
-    reported = {name: value for name, value in msgspec.structs.asdict(usage).items() if value is not None}
+    """Returns the reported classes alone, texts bounded; `estimated` only where it is so."""
+    reported = {
+        name: clip(value) if isinstance(value, str) else value
+        for name, value in msgspec.structs.asdict(usage).items()
+        if value is not None
+    }
     if not reported["estimated"]:
         del reported["estimated"]
     return reported

@@ -11,7 +11,7 @@ import asyncio
 from typing import Final
 
 from tokenone.call.house import Attempt, Call, House
-from tokenone.call.settle import Ending, Settled, close, why_ended
+from tokenone.call.settle import COMPLETE, Ending, Settled, close, why_ended
 from tokenone.detect.inspect import inspect_response
 from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import attempts, forward
@@ -24,13 +24,15 @@ from tokenone.types import Action, Headers
 from tokenone.wire.upstream import Incoming
 
 HELD_BYTES: Final = 1 << 20
+INSPECTED_BYTES: Final = 16 << 20
+"""Of a reply that may have to be changed or blocked; a longer one cannot be vouched for."""
 
 
 async def relay(house: House, call: Call, attempt: Attempt, reply: Incoming, *, last: bool) -> bool:
     """Hands the reply back; False when it was a dead key's refusal and another attempt may follow."""
-    ending = Ending(status=reply.status)
+    ending = Ending(status=reply.status, cause=TokenOneError.code)  # until it is known better
     try:
-        if reply.status >= 400:
+        if not 200 <= reply.status < 300:
             return await _error_back(house, call, attempt, reply, ending, last=last)
         if forward.is_event_stream(reply.headers):
             await _stream_back(house, call, attempt, reply, ending)
@@ -86,12 +88,17 @@ async def _gather(reply: Incoming, limit: int) -> tuple[bytes, bool]:
 
 async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming, ending: Ending) -> None:
     """Holds a reply of up to 1 MiB, so that its cost stands in the headers; streams a longer one."""
-    body, whole = await _gather(reply, HELD_BYTES)
+    changes = _may_change(call)
+    body, whole = await _gather(reply, INSPECTED_BYTES if changes else HELD_BYTES)
     if not whole:
+        if changes:
+            raise ContentBlocked("the reply is too long to be inspected")
         await _stream_long(call, attempt, reply, body, ending)
         return
     ending.whole = True
     plain = decoded(body, reply.get(b"content-encoding"))
+    if plain is None and changes:
+        raise ContentBlocked("the reply's encoding cannot be read, so it cannot be inspected")
     if plain:
         ending.text_bytes = len(plain)
         ending.model, ending.usage = call.facts.read(plain, call.front.path)
@@ -99,9 +106,15 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     fields = reply.headers
     if cleaned is not None:
         body, fields = cleaned, forward.response_headers(reply.headers, decoded=True)
-    ending.received = reply.received
+    ending.cause, ending.received = COMPLETE, reply.received
     settled = close(house, call, attempt, ending)
     call.exchange.respond(reply.status, governed(call, attempt, reply, fields, settled), body)
+
+
+def _may_change(call: Call) -> bool:
+    """Says whether the tenant lets detectors change or block a reply."""
+    assert call.caller is not None
+    return call.caller.tenant.detect.response in (Action.REDACT, Action.BLOCK)
 
 
 def _inspect_held(house: House, call: Call, plain: bytes | None, ending: Ending) -> bytes | None:
@@ -133,7 +146,7 @@ async def _stream_long(call: Call, attempt: Attempt, reply: Incoming, first: byt
             await exchange.writable()
         chunk = await reply.chunk()
     exchange.finish()
-    ending.whole = True
+    ending.cause, ending.whole = COMPLETE, True
     ending.model, ending.usage = call.facts.read(tail.digest(), call.front.path)
 
 
@@ -142,6 +155,7 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
     stream = Stream(house, call, reply)
     fields = forward.response_headers(reply.headers, decoded=stream.decoded)
     call.exchange.start(reply.status, governed(call, attempt, reply, fields))
+    call.in_events = not stream.raw
     try:
         while (chunk := await reply.chunk()) is not None:
             if not attempt.answered:
@@ -153,8 +167,7 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
         if out := stream.finish():
             call.exchange.write(out)
         ending.whole = stream.meter.ended
-        if stream.meter.failed:
-            ending.cause = UpstreamBroken.code
+        ending.cause = UpstreamBroken.code if stream.meter.failed else COMPLETE
         call.exchange.finish()
     finally:
         stream.tell(ending)
@@ -167,36 +180,42 @@ class Stream:
     elsewhere it goes back as it came and a decoded copy is metered.
     """
 
-    __slots__ = ("_decoder", "_inspector", "_raw", "decoded", "meter")
+    __slots__ = ("_decoder", "_inspector", "decoded", "meter", "raw")
 
     def __init__(self, house: House, call: Call, reply: Incoming) -> None:
         assert call.caller is not None
         encoding = reply.get(b"content-encoding")
         action = call.caller.tenant.detect.response
-        changes = call.spliced or action in (Action.REDACT, Action.BLOCK)
+        changes = call.spliced or _may_change(call)
         self._decoder = None if encoding is None else decoder(encoding)
         self.decoded = changes and self._decoder is not None
-        self._raw = encoding is not None and not self.decoded
-        self.meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not self._raw)
+        self.raw = encoding is not None and not self.decoded
+        """Goes back encoded as it came."""
+        if self.raw and _may_change(call):
+            raise ContentBlocked("the stream's encoding cannot be read, so it cannot be inspected")
+        self.meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not self.raw)
         self._inspector = None
         if action is not Action.ALLOW:
             self._inspector = StreamInspector(house.detectors, action)
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to forward now; raises ContentBlocked where the tenant blocks."""
-        if self._decoder is None and not self._raw:
+        if self._decoder is None and not self.raw:
             return self._look(self.meter.feed(chunk))
         plain = self._decoder.feed(chunk) if self._decoder is not None else b""
+        self._stop_if_damaged()
         out = self._look(self.meter.feed(plain))
-        return chunk if self._raw else out
+        return chunk if self.raw else out
 
     def finish(self) -> bytes:
         """Returns what was still held when the stream ended."""
+        if self.decoded and self._decoder is not None and not self._decoder.whole:
+            raise UpstreamBroken("the stream's encoding ended early")
         out = self._look(self.meter.finish())
         if self._inspector is not None:
             out += self._inspector.finish()
             self._stop_if_blocked()
-        return b"" if self._raw else out
+        return b"" if self.raw else out
 
     def tell(self, ending: Ending) -> None:
         """Puts what was metered and found into the attempt's ending."""
@@ -212,6 +231,10 @@ class Stream:
         self._stop_if_blocked()
         return out
 
+    def _stop_if_damaged(self) -> None:
+        if self.decoded and self._decoder is not None and (self._decoder.broken or self._decoder.overflow):
+            raise UpstreamBroken("the stream's encoding is damaged")
+
     def _stop_if_blocked(self) -> None:
         if self._inspector is not None and self._inspector.blocked:
             raise ContentBlocked("found in the reply")
@@ -222,9 +245,9 @@ async def _error_back(
 ) -> bool:
     """Hands the provider's refusal back verbatim but for the leased secret; benches a dead key."""
     body, whole = await _gather(reply, HELD_BYTES)
-    scrubbed = _scrubbed(house, call, attempt, reply, body if whole else b"")
+    scrubbed = _scrubbed(house, call, attempt, reply, body if whole else None)
     found = ending.error_class = call.facts.error_class(reply.status, reply.headers, scrubbed.plain)
-    ending.received = reply.received
+    ending.cause, ending.received = COMPLETE, reply.received
     version = attempt.candidate.version
     if attempts.benches_key(found):
         house.health.bench(version.key, version.version, house.clock.now_us())
@@ -237,11 +260,11 @@ async def _error_back(
     return True
 
 
-def _scrubbed(house: House, call: Call, attempt: Attempt, reply: Incoming, body: bytes) -> Scrubbed:
-    """Removes the leased secret, unless the endpoint's owner switched that off."""
+def _scrubbed(house: House, call: Call, attempt: Attempt, reply: Incoming, body: bytes | None) -> Scrubbed:
+    """Removes the leased secret, unless the endpoint's owner switched that off; None is too long to read."""
     assert call.caller is not None
     candidate = attempt.candidate
-    if not candidate.endpoint.fidelity.scrub_errors:
+    if body is not None and not candidate.endpoint.fidelity.scrub_errors:
         plain = decoded(body, reply.get(b"content-encoding"))
         return Scrubbed(reply.headers, body, plain or b"", False)
     lease = house.vault.lease(

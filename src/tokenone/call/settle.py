@@ -8,23 +8,27 @@ never zero.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
 from tokenone.canonical import Canonical
 from tokenone.dispatch.text import text_bytes
-from tokenone.errors import CallerGone, ProviderError, TokenOneError
+from tokenone.errors import CallerGone, IntegrityError, ProviderError, TokenOneError
 from tokenone.meter.fee import fee
 from tokenone.meter.rate import Cost, price
 from tokenone.meter.usage import estimate
 from tokenone.types import Action, ErrorClass, Finding, PathClass, Usage
+
+COMPLETE: Final = "complete"
+_DOUBTFUL: Final = frozenset(("usage", "model", "cost", "fee"))
 
 
 @dataclass(slots=True)
 class Ending:
     """How one attempt ended; `cause` is `complete` or a stable error code."""
 
-    cause: str = "complete"
+    cause: str = COMPLETE
     status: int | None = None
     error_class: ErrorClass | None = None
     received: int = 0
@@ -76,7 +80,12 @@ def close(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settled
         fields["verdict"] = ending.verdict.value
         fields["rules"] = record.rules(ending.findings)
     _money_fields(fields, ending, settled)
-    house.recent.expect(call.id, "outcome", fields, house.ledger.append("outcome", fields))
+    try:
+        pending = house.ledger.append("outcome", fields)
+    except IntegrityError:  # a provider's figures that no record can hold: the outcome stands without them
+        fields = {name: value for name, value in fields.items() if name not in _DOUBTFUL}
+        pending, settled = house.ledger.append("outcome", fields), Settled(None, None)
+    house.recent.expect(call.id, "outcome", fields, pending)
     return settled
 
 
@@ -126,4 +135,4 @@ def _priced_model(house: House, call: Call, ending: Ending) -> str:
 
 def _may_cost(ending: Ending) -> bool:
     """A provider's refusal costs nothing; everything else may."""
-    return ending.status is None or ending.status < 400
+    return ending.status is None or ending.status < 300

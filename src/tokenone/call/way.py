@@ -29,12 +29,9 @@ from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.rename import rename_model
 from tokenone.errors import (
     ContentBlocked,
-    DialFailed,
     DirectoryStale,
-    EgressRefused,
     ModelMissing,
     NoKeyInScope,
-    Overloaded,
     TokenOneError,
     UnknownPath,
 )
@@ -214,12 +211,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,
     )
-    attempt.sent = True
-    try:
-        reply = await house.client.send(outgoing)
-    except (DialFailed, EgressRefused, Overloaded):
-        attempt.sent = False
-        raise
+    reply = await house.client.send(outgoing, attempt.written)
     call.mark("head")
     return reply
 

@@ -31,13 +31,16 @@ class Scrubbed(NamedTuple):
     changed: bool
 
 
-def scrub(headers: Headers, body: bytes, secret: Secret) -> Scrubbed:
-    """Returns the refusal without the secret, in headers and body, whatever its spelling."""
+def scrub(headers: Headers, body: bytes | None, secret: Secret) -> Scrubbed:
+    """Returns the refusal without the secret, in headers and body, whatever its spelling.
+
+    None stands for a body that is too long to be looked at.
+    """
     spelled = [form for form in forms(secret) if len(form) >= SHORTEST_FORM]
     kept = [(name, _removed(value, spelled)) for name, value in headers]
     headers_changed = kept != headers
-    plain = decoded(body, value_of(headers, b"content-encoding"))
-    if plain is None:
+    plain = None if body is None else decoded(body, value_of(headers, b"content-encoding"))
+    if body is None or plain is None:
         unread = [
             (b"content-type", b"application/json"),
             *_without(kept, b"content-type", b"content-encoding"),

@@ -87,8 +87,11 @@ class Door:
             exchange.abort()
             return
         if exchange.started:
-            exchange.write(refusal.frame(error, dialect))
-            exchange.finish()
+            if call is not None and call.in_events:
+                exchange.write(refusal.frame(error, dialect))
+                exchange.finish()
+            else:
+                exchange.abort()  # a document or an encoded stream: the caller sees that it is cut
             return
         status, headers, body = refusal.answer(error, dialect, call.id if call else None)
         if isinstance(error, RateLimited) and call is not None and call.caller is not None:
@@ -101,7 +104,7 @@ class Door:
         try:
             if call is None or call.caller is None:
                 self.aggregates.count(error.code, exchange.peer, self.house.clock.now_us())
-            elif call.attempt is None:
+            elif call.attempt is None or call.attempt.intent is None:
                 record.deny(self.house, call, error)
         except LedgerUnavailable as unavailable:
             return unavailable

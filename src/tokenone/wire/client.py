@@ -8,6 +8,7 @@ UpstreamBroken that something was. Nothing is decoded, no redirect followed, no 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import msgspec
@@ -61,8 +62,11 @@ class Client:
         self._sweep: Sweep | None = None
         self._dialled = self._sent = 0
 
-    async def send(self, outgoing: Outgoing) -> Incoming:
-        """Sends the request and returns when the response's head is there."""
+    async def send(self, outgoing: Outgoing, written: Callable[[], None] | None = None) -> Incoming:
+        """Sends the request and returns when the response's head is there.
+
+        `written` is called as soon as the request is on a connection: before that, nothing was sent.
+        """
         lane = self._pools.lane(LaneKey(outgoing.pool, outgoing.origin, outgoing.ca_pem))
         request = render_request(outgoing, lane.host)
         connection = lane.take() or await self._dial(lane, outgoing)
@@ -71,6 +75,8 @@ class Client:
             incoming = connection.send(outgoing.method, (request + outgoing.body,), outgoing.timeouts)
         else:
             incoming = connection.send(outgoing.method, (request, outgoing.body), outgoing.timeouts)
+        if written is not None:
+            written()
         try:
             await incoming.arrived()
         except asyncio.CancelledError:

@@ -6,6 +6,8 @@ Law: Anthropic's `input_tokens` exclude cache reads and writes, so the total is 
 
 from __future__ import annotations
 
+import re
+from itertools import islice
 from typing import Final
 
 import msgspec
@@ -63,6 +65,8 @@ _NO_OUTPUT_DETAILS: Final = _OutputDetails()
 _TEXT: Final = (b'"text":', b'"thinking":', b'"partial_json":', b'"completion":')
 
 # Sampling whose tokens the top-level counts leave out: another model's advice, and compaction.
+_TOOL: Final = re.compile(r"[a-z][a-z0-9_]{0,63}", re.ASCII)
+_MOST_TOOLS: Final = 32
 _APART: Final = {"advisor_message": "advisor_messages", "compaction": "compactions"}
 
 
@@ -101,7 +105,9 @@ def _tools(found: _Usage) -> dict[str, int] | None:
     """Merges the reported tool requests with the iterations that are billed apart."""
     if found.server_tool_use is None and found.iterations is None:
         return None
-    counted = {name: count for name, count in (found.server_tool_use or {}).items() if count is not None}
+    reported = (found.server_tool_use or {}).items()
+    counted = {name: count for name, count in reported if count is not None and _TOOL.fullmatch(name)}
+    counted = dict(islice(counted.items(), _MOST_TOOLS))
     for iteration in found.iterations or ():
         if name := _APART.get(iteration.type or ""):
             counted[name] = counted.get(name, 0) + 1

@@ -1,6 +1,6 @@
 """Types of the counts that providers report: bounded, so that a hostile reply cannot price or overflow.
 
-Law: a count is a non-negative integer below a trillion or it is not a count; what does not decode is *not
+Law: a count is a non-negative integer of at most a billion or it is not a count; what does not decode is *not
 reported*, never zero and never an exception.
 """
 
@@ -10,7 +10,7 @@ from typing import Annotated, TypeVar
 
 import msgspec
 
-Count = Annotated[int, msgspec.Meta(ge=0, le=10**12)]
+Count = Annotated[int, msgspec.Meta(ge=0, le=10**9)]
 T = TypeVar("T")
 
 
