@@ -127,6 +127,16 @@ def test_what_was_not_sent_costs_nothing_and_what_was_sent_is_never_free(
         assert outcome["usage"]["estimated"]
 
 
+@pytest.mark.parametrize("front", FRONTS)
+def test_a_failed_call_shows_its_key_attempts_and_receipt(answers: Answers, front: str) -> None:
+    for row, name in ROWS:
+        if name == front and row.recorded == "outcome":
+            told = answers[row.name, front].headers
+            assert told["x-tokenone-key"].startswith("key_")
+            assert told["x-tokenone-attempts"] == "1"
+            assert told["x-tokenone-receipt"]
+
+
 def test_the_caller_can_ask_what_became_of_its_call(attacked: Attacked, answers: Answers) -> None:
     answer = answers["cut in the body", "openai"]
     place = attacked.grounds.places["good"]

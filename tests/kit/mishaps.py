@@ -181,6 +181,10 @@ MISHAPS: tuple[Mishap, ...] = (
         body=_member("model", "nobody/knows-this"), recorded="deny", fronts=("openai",),
     ),
     Mishap(
+        name="unified front, key dead", path="/v1/chat/completions", fault="status:401", status=502,
+        code="upstream_auth", recorded="outcome", cause="complete", fronts=("openai",),
+    ),
+    Mishap(
         name="upgrade", headers={"upgrade": "websocket", "connection": "upgrade"}, status=426,
         code="websocket_not_supported", recorded="counted",
     ),
@@ -213,7 +217,7 @@ MISHAPS: tuple[Mishap, ...] = (
     ),
     Mishap(
         name="private address", place="forbidden", status=502, code="egress_refused", recorded="outcome",
-        cause="egress_refused", retry=True, sdk=True,
+        cause="egress_refused", sdk=True,
     ),
     Mishap(
         name="connecting takes too long", place="silent", status=502, code="upstream_unreachable",

@@ -18,7 +18,7 @@ from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.decode import decoded, decoder
 from tokenone.dispatch.scrub import Scrubbed, scrub
 from tokenone.dispatch.tail import TailReader
-from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamBroken
+from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamAuth, UpstreamBroken
 from tokenone.money import usd_text
 from tokenone.types import Action, Headers
 from tokenone.wire.upstream import Incoming
@@ -56,15 +56,9 @@ def governed(
     call: Call, attempt: Attempt, reply: Incoming, fields: Headers, settled: Settled | None = None
 ) -> Headers:
     """Returns the provider's `fields` and ours: which key, how it routed, what it came to where known."""
-    version = attempt.candidate.version
     headers = forward.response_headers(fields)
-    headers += [
-        (b"x-tokenone-call", call.id.encode()),
-        (b"x-tokenone-key", f"{version.key}/{version.version}".encode()),
-        (b"x-tokenone-provider", call.front.provider.value.encode()),
-        (b"x-tokenone-attempts", str(attempt.number).encode()),
-        (b"x-tokenone-receipt", call.receipt.encode()),
-    ]
+    headers.append((b"x-tokenone-call", call.id.encode()))
+    headers += routed(call, attempt)
     if reply.status >= 400:
         headers.append((b"x-tokenone-error-origin", b"provider"))
     if settled is not None and settled.cost is not None:
@@ -72,6 +66,17 @@ def governed(
     if settled is not None and settled.fee is not None:
         headers.append((b"x-tokenone-fee", usd_text(settled.fee).encode()))
     return headers
+
+
+def routed(call: Call, attempt: Attempt) -> Headers:
+    """Returns which key was used, how often was tried, and the receipt: for calls that failed as for others."""
+    version = attempt.candidate.version
+    return [
+        (b"x-tokenone-key", f"{version.key}/{version.version}".encode()),
+        (b"x-tokenone-provider", call.front.provider.value.encode()),
+        (b"x-tokenone-attempts", str(attempt.number).encode()),
+        (b"x-tokenone-receipt", call.receipt.encode()),
+    ]
 
 
 async def _gather(reply: Incoming, limit: int) -> tuple[bytes, bool]:
@@ -164,8 +169,10 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
             out = stream.feed(chunk)
             if out and not call.exchange.write(out):
                 await call.exchange.writable()
+            stream.stop_if_blocked()
         if out := stream.finish():
             call.exchange.write(out)
+        stream.stop_if_blocked()
         ending.whole = stream.meter.ended
         ending.cause = UpstreamBroken.code if stream.meter.failed else COMPLETE
         call.exchange.finish()
@@ -199,7 +206,7 @@ class Stream:
             self._inspector = StreamInspector(house.detectors, action)
 
     def feed(self, chunk: bytes) -> bytes:
-        """Returns what to forward now; raises ContentBlocked where the tenant blocks."""
+        """Returns what to forward now; what came before a finding that blocks is still among it."""
         if self._decoder is None and not self.raw:
             return self._look(self.meter.feed(chunk))
         plain = self._decoder.feed(chunk) if self._decoder is not None else b""
@@ -214,8 +221,12 @@ class Stream:
         out = self._look(self.meter.finish())
         if self._inspector is not None:
             out += self._inspector.finish()
-            self._stop_if_blocked()
         return b"" if self.raw else out
+
+    def stop_if_blocked(self) -> None:
+        """Raises ContentBlocked once a finding blocks; to be asked after what `feed` returned was forwarded."""
+        if self._inspector is not None and self._inspector.blocked:
+            raise ContentBlocked("found in the reply")
 
     def tell(self, ending: Ending) -> None:
         """Puts what was metered and found into the attempt's ending."""
@@ -225,19 +236,11 @@ class Stream:
             ending.verdict, ending.findings = self._inspector.verdict, self._inspector.findings
 
     def _look(self, out: bytes) -> bytes:
-        if self._inspector is None:
-            return out
-        out = self._inspector.feed(out)
-        self._stop_if_blocked()
-        return out
+        return out if self._inspector is None else self._inspector.feed(out)
 
     def _stop_if_damaged(self) -> None:
         if self.decoded and self._decoder is not None and (self._decoder.broken or self._decoder.overflow):
             raise UpstreamBroken("the stream's encoding is damaged")
-
-    def _stop_if_blocked(self) -> None:
-        if self._inspector is not None and self._inspector.blocked:
-            raise ContentBlocked("found in the reply")
 
 
 async def _error_back(
@@ -256,6 +259,8 @@ async def _error_back(
         close(house, call, attempt, ending)
         return False
     close(house, call, attempt, ending)
+    if call.front.unified and reply.status == 401:
+        raise UpstreamAuth  # the caller's own token is fine: an SDK must not read this as its 401
     call.exchange.respond(reply.status, governed(call, attempt, reply, scrubbed.headers), scrubbed.body)
     return True
 

@@ -15,6 +15,7 @@ import structlog
 
 from tokenone.call import record
 from tokenone.call.house import Call, House
+from tokenone.call.relay import routed
 from tokenone.call.way import govern
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import (
@@ -94,6 +95,8 @@ class Door:
                 exchange.abort()  # a document or an encoded stream: the caller sees that it is cut
             return
         status, headers, body = refusal.answer(error, dialect, call.id if call else None)
+        if call is not None and call.attempt is not None and call.receipt:
+            headers += routed(call, call.attempt)
         if isinstance(error, RateLimited) and call is not None and call.caller is not None:
             figures = self.house.limits.figures(call.caller, self.house.clock.monotonic_us())
             headers += refusal.rate_headers(figures)

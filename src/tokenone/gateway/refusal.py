@@ -12,7 +12,15 @@ from typing import Final
 
 import msgspec
 
-from tokenone.errors import CallerError, DeniedError, RateLimited, TokenOneError
+from tokenone.errors import (
+    CallerError,
+    DeniedError,
+    EgressRefused,
+    IntegrityError,
+    RateLimited,
+    TokenOneError,
+    UpstreamAuth,
+)
 from tokenone.scope import RateHeaders
 from tokenone.types import Dialect, Headers
 
@@ -44,9 +52,12 @@ BODIES: Final[dict[Dialect, Callable[[TokenOneError], dict[str, object]]]] = {
 }
 
 
+_LASTING: Final = (CallerError, DeniedError, IntegrityError, EgressRefused, UpstreamAuth)
+
+
 def retry_helps(error: TokenOneError) -> bool:
     """Says whether the same request may succeed later without anybody changing anything."""
-    return isinstance(error, RateLimited) or not isinstance(error, CallerError | DeniedError)
+    return isinstance(error, RateLimited) or not isinstance(error, _LASTING)
 
 
 def answer(error: TokenOneError, dialect: Dialect, call: str | None) -> tuple[int, Headers, bytes]:
