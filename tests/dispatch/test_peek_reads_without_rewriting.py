@@ -55,6 +55,9 @@ def test_model_and_stream_are_peeked(body: bytes, expected: Peek) -> None:
         b'\xef\xbb\xbf{"model":"m"}',
         b'{"model":"allowed","model":"denied"}',
         b'{"model":"allowed","x":{"model":1},"model":"denied"}',
+        b'{"model":"allowed","\\u006dodel":"denied"}',
+        b'{"mod\\u0065l":"denied","model":"allowed"}',
+        b'{"\\u006Dodel":"denied","mo\\u0064el":"allowed"}',
     ],
 )
 def test_a_body_that_is_no_unambiguous_object_is_refused(body: bytes) -> None:
@@ -92,11 +95,53 @@ def test_a_form_names_its_model_among_files() -> None:
         (form(("model", b"allowed"), ("model", b"denied")), FORM),
         (form(("model", b"\xff")), FORM),
         (b"--XX\r\n" + b"h" * 20_000, FORM),
+        (form(("model", b"m")), "multipart/form-data; xboundary=YY; boundary=XX; boundary=YY"),
+        (form(("model", b"m")), "multipart/form-data; boundary=XX; boundary*=utf-8''YY"),
+        (form(("model", b"allowed")).replace(b"--XX--", b"--XX--more") + form(("model", b"denied")), FORM),
+        (
+            form(("file", b"\n--XX\nContent-Disposition: form-data; name=model\n\ndenied"), ("model", b"m")),
+            FORM,
+        ),
+        (form(("file", b"\r\n--XXY\r\n\r\n")), FORM),
     ],
 )
 def test_a_broken_form_is_refused(body: bytes, content_type: str) -> None:
     with pytest.raises(MalformedBody):
         peek(body, content_type)
+
+
+@pytest.mark.parametrize(
+    "disposition",
+    [
+        b'form-data; name="model"; x="; name=other"; name="other"',
+        b"form-data; name*=utf-8''model",
+        b"form-data; name=other; name*=utf-8''model",
+        b'form-data; filename="a\\"; name="model"; x="b"; name="other"',
+        b'form-data; name="other"\r\nContent-Disposition: form-data; name="model"',
+        b'form-data;\r\n name="model"',
+        b'form-data; name="other"\nContent-Disposition: form-data; name="model"',
+        b'attachment; name="model"',
+    ],
+)
+def test_a_part_whose_name_two_parsers_read_differently_is_refused(disposition: bytes) -> None:
+    other = b"--XX\r\nContent-Disposition: " + disposition + b"\r\n\r\ndenied\r\n"
+    with pytest.raises(MalformedBody):
+        peek(other + form(("model", b"allowed")), FORM)
+
+
+@pytest.mark.parametrize(
+    "file_part",
+    [
+        b'form-data; name="file"; filename="a%22b; name=model.wav"\r\nContent-Type: audio/wav',
+        b"form-data; name=file; filename=a.wav; filename*=utf-8''a.wav",
+        b'form-data; filename="a.wav"; name="file"\r\nContent-Length: 3',
+        b'form-data; name="file"; filename="C:\\a.wav"',
+    ],
+)
+def test_files_as_clients_write_them_are_understood(file_part: bytes) -> None:
+    body = b"--XX\r\nContent-Disposition: " + file_part + b"\r\n\r\nabc\r\n" + form(("model", b"m"))
+    assert peek(body, FORM) == Peek("m")
+    assert peek(body, "multipart/form-data; charset=utf-8; boundary=XX") == Peek("m")
 
 
 VALUES = st.recursive(

@@ -40,8 +40,17 @@ NOTHING: Final = Peek()
 _body: Final = msgspec.json.Decoder(_Body)
 _stream_options: Final = msgspec.json.Decoder(_StreamOptions)
 _MODEL_WORD: Final = re.compile(rb'"model"')  # twice as fast here as bytes.count
-_BOUNDARY: Final = re.compile(r'boundary=(?:"([^"]{1,200})"|([^\s;"]{1,200}))', re.IGNORECASE)
-_PART_NAME: Final = re.compile(rb'content-disposition:[^\r\n]*;\s*name="?([^";\r\n]*)"?', re.IGNORECASE)
+_ESCAPED_LETTER: Final = (
+    b"\\u006"  # the letters of `model` lie between U+0064 and U+006F; no encoder escapes them
+)
+# Forms are read strictly, because parsers differ in how they read loose ones.
+_PARAMETER: Final = rb"""[ \t]*;[ \t]*([-!#$%&'*+.^_`|~0-9A-Za-z]+)=("[^"\r\n]*"|[^\s;"]+)"""
+_PARAMETERS: Final = re.compile(_PARAMETER)
+_FORM: Final = re.compile(rb"multipart/form-data((?:" + _PARAMETER + rb")*)[ \t]*;?", re.IGNORECASE)
+_DISPOSITION: Final = re.compile(
+    rb"content-disposition:[ \t]*form-data((?:" + _PARAMETER + rb")*)[ \t]*;?[ \t]*", re.IGNORECASE
+)
+_PART_FIELD: Final = re.compile(rb"[-!#$%&'*+.^_`|~0-9A-Za-z]+:[^\r\n]*")
 _PART_HEADER_LIMIT: Final = 8192
 
 
@@ -63,7 +72,7 @@ def _peek_json(body: bytes) -> Peek:
         raise MalformedBody(
             "the body is not one JSON object with a text `model` and a true or false `stream`"
         ) from None
-    if len(_MODEL_WORD.findall(body)) > 1:
+    if len(_MODEL_WORD.findall(body)) > 1 or _ESCAPED_LETTER in body:
         _refuse_repeated_model(body)
     if found.stream_options is msgspec.UNSET:
         return Peek(found.model, bool(found.stream))
@@ -71,7 +80,9 @@ def _peek_json(body: bytes) -> Peek:
 
 
 def _refuse_repeated_model(body: bytes) -> None:
-    if sum(member.key == b'"model"' for member in members(body)) > 1:
+    """Counts spellings as well: an escaped name is the same name to a parser."""
+    spelled = [member.key for member in members(body) if member.key == b'"model"' or b"\\" in member.key]
+    if sum(msgspec.json.decode(key) == "model" for key in spelled) > 1:
         raise MalformedBody("the body names `model` more than once")
 
 
@@ -84,10 +95,8 @@ def _asks_usage(raw: msgspec.Raw | msgspec.UnsetType) -> bool:
 
 def _peek_form(body: bytes, content_type: str) -> Peek:
     """Finds the `model` and `stream` fields of multipart/form-data (RFC 7578)."""
-    found = _BOUNDARY.search(content_type)
-    if found is None:
-        raise MalformedBody("multipart/form-data without a boundary")
-    delimiter = b"--" + (found[1] or found[2]).encode("latin-1", "replace")
+    form = _FORM.fullmatch(content_type.encode("latin-1", "replace"))
+    delimiter = b"--" + _parameter(form[1] if form else b"", b"boundary")
     fields: dict[bytes, bytes] = {}
     for name, value in _parts(body, delimiter):
         if name not in (b"model", b"stream"):
@@ -103,7 +112,7 @@ def _peek_form(body: bytes, content_type: str) -> Peek:
 
 
 def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
-    """Returns name and value of each part; a part without a name is skipped."""
+    """Returns name and value of each part; the delimiter may stand nowhere but between them."""
     parts: list[tuple[bytes, bytes]] = []
     at = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter) + 2
     if at < 2 and not body.startswith(delimiter):
@@ -114,8 +123,26 @@ def _parts(body: bytes, delimiter: bytes) -> list[tuple[bytes, bytes]]:
         end = body.find(b"\r\n" + delimiter, max(head_end, start))
         if head_end < 0 or end < 0:
             raise MalformedBody("the form ends in the middle of a part")
-        named = _PART_NAME.search(body, start, head_end)
-        if named:
-            parts.append((named[1], body[head_end + 4 : end]))
+        parts.append((_part_name(body[start:head_end]), body[head_end + 4 : end]))
         at = end + 2
+    if body.count(delimiter) != len(parts) + 1:
+        raise MalformedBody("the form's boundary appears where no part begins")
     return parts
+
+
+def _part_name(head: bytes) -> bytes:
+    """Returns the name that a part's head gives it, in the one way that all parsers read alike."""
+    opening, *lines = head.split(b"\r\n")
+    named = [found[1] for line in lines if (found := _DISPOSITION.fullmatch(line))]
+    if opening or len(named) != 1 or not all(_PART_FIELD.fullmatch(line) for line in lines):
+        raise MalformedBody("a part of the form has not exactly one plain Content-Disposition")
+    return _parameter(named[0], b"name")
+
+
+def _parameter(text: bytes, wanted: bytes) -> bytes:
+    """Returns the value of a parameter that stands once, unencoded and without escaped quotes."""
+    found: list[tuple[bytes, bytes]] = _PARAMETERS.findall(text)
+    named = [(name, value) for name, value in found if name.lower() in (wanted, wanted + b"*")]
+    if len(named) != 1 or named[0][0].endswith(b"*") or b'\\"' in text:
+        raise MalformedBody(f"the form needs one plain `{wanted.decode()}` where one belongs")
+    return named[0][1].strip(b'"')
