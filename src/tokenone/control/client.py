@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from tokenone import errors
 from tokenone.control.line import LINE_BYTES, line_of, peer_uid, read_line
+from tokenone.control.place import reachable
 from tokenone.errors import ControlUnavailable, TokenOneError
 
 SECONDS: Final = 15.0
@@ -49,8 +50,8 @@ class ControlClient:
         raise ControlUnavailable
 
     async def _ask(self, slot: int, request: dict[str, Any]) -> dict[str, Any]:
-        path = self._directory / f"gateway-{slot}.sock"
-        reader, writer = await asyncio.open_unix_connection(str(path), limit=LINE_BYTES)
+        with reachable(self._directory / f"gateway-{slot}.sock") as name:
+            reader, writer = await asyncio.open_unix_connection(name, limit=LINE_BYTES)
         try:
             if peer_uid(writer.get_extra_info("socket")) not in (self._gateway_uid, 0):
                 raise ControlUnavailable("another user listens on the control socket")

@@ -17,6 +17,7 @@ from typing import Any
 import structlog
 
 from tokenone.control.line import LINE_BYTES, line_of, peer_uid, read_line
+from tokenone.control.place import reachable
 from tokenone.errors import NotFound, TokenOneError
 
 Op = Callable[[dict[str, Any]], Awaitable[dict[str, Any]]]
@@ -39,7 +40,8 @@ class ControlServer:
         bound = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         previous = os.umask(0o117)
         try:
-            bound.bind(str(self._path))
+            with reachable(self._path) as name:
+                bound.bind(name)
         finally:
             os.umask(previous)
         self._server = await asyncio.start_unix_server(self._talk, sock=bound, limit=LINE_BYTES)
