@@ -1,7 +1,8 @@
 """Sorts provider paths into classes, and refuses spellings that an upstream might read otherwise.
 
 Law: a path that is not listed has no class and is refused; a path with dot segments, empty segments,
-backslashes or an encoded slash, dot, backslash or percent sign is never listed.
+backslashes, an encoded slash, backslash or percent sign, or letters, digits and marks that nobody needs to
+encode is never listed: RFC 3986 (6.2.2.2) has servers read `%63heckpoints` as `checkpoints`.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from tokenone.types import PathClass
 
 _PLAIN: Final = re.compile(rb"(?:/[A-Za-z0-9._~:@!$&'()*+,=%-]+)+")
 _DISGUISED: Final = re.compile(
-    rb"/\.{1,2}(?:/|$)|%(?![0-9A-Fa-f]{2})|%(?:2[eEfF5]|5[cC]|[01][0-9A-Fa-f]|7[fF])"
+    rb"/\.{1,2}(?:/|$)|%(?![0-9A-Fa-f]{2})|%(?:2[fF5]|5[cC]|[01][0-9A-Fa-f]|7[fF])"
+    rb"|%(?:2[dDeE]|3[0-9]|[46][1-9A-Fa-f]|[57][0-9aA]|5[fF]|7[eE])"  # RFC 3986's unreserved characters
 )
 
 
