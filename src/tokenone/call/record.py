@@ -16,7 +16,7 @@ from tokenone.canonical import Canonical
 from tokenone.clock import MINUTE_US
 from tokenone.errors import TokenOneError
 from tokenone.meter.rate import Cost
-from tokenone.types import Action, Finding, Usage
+from tokenone.types import Finding, Usage
 
 MAX_TEXT: Final = 256
 MAX_AGGREGATES: Final = 1024
@@ -108,7 +108,7 @@ def deny(house: House, call: Call, error: TokenOneError) -> None:
         fields["model"] = clip(call.model)
     if call.findings:
         fields["rules"] = rules(call.findings)
-        fields["verdict"] = Action.BLOCK.value
+        fields["verdict"] = call.verdict.value
     house.recent.expect(call.id, "deny", fields, house.ledger.append("deny", fields))
 
 

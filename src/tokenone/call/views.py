@@ -1,6 +1,7 @@
 """A call as its owner sees it: the ledger's fields put together, attempts in order, money in one place.
 
-Law: shows what was recorded and nothing else; costs that are not known stay absent. Pure.
+Law: shows what was recorded and nothing else; costs that are not known stay absent. An attempt's `verdict`
+and `rules` are about the request, its `reply` about what came back. Pure.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ def call_view(call: str, entries: list[tuple[str, Fields]]) -> dict[str, Any]:
         if name in first:
             view[name] = first[name]
     if denials:
-        view["refusal"] = {"code": denials[-1]["code"]}
+        view["refusal"] = {
+            name: denials[-1][name] for name in ("code", "verdict", "rules") if name in denials[-1]
+        }
     view["attempts"] = [_attempt(intent, outcomes.get(intent["attempt"])) for intent in intents]
     if receipts:
         view["receipt"] = receipts[-1]
@@ -48,6 +51,8 @@ def _attempt(intent: Fields, outcome: Fields | None) -> dict[str, Any]:
     }
     if "rules" in intent:
         shown["rules"] = intent["rules"]
+    if outcome is not None and "verdict" in outcome:
+        shown["reply"] = {"verdict": outcome["verdict"], "rules": outcome["rules"]}
     for name in ("status", "class", "cause", "sent", "received", "usage", "cost", "us"):
         if outcome is not None and name in outcome:
             shown[name] = outcome[name]
