@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenone.dispatch.frames import EventSplitter, data_of
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.streams import StreamMeter
+from tokenone.sse import EventSplitter, data_of
 from tokenone.types import Provider, Usage
 
 CHAT = b"/v1/chat/completions"

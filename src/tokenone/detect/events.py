@@ -20,7 +20,6 @@ _INDEX: Final = re.compile(rb'index"\s*+:\s*+(\d+)')
 _TYPE: Final = re.compile(rb'"type"\s*+:\s*+"([a-z_.]+)"')
 _DELTA_TYPES: Final = (b".delta", b"content_block_delta", b"text_delta")
 _WHOLE_TYPES: Final = (b"response.", b"message_", b"content_block_", b"message", b"ping", b"error")
-_EVENT_END: Final = re.compile(rb"\r\n\r\n|\n\n|\r\r|\n\r\n")
 MAX_EVENT: Final = 1 << 20
 
 Channel: TypeAlias = tuple[object, ...]
@@ -32,37 +31,6 @@ class Piece(NamedTuple):
     channel: Channel
     start: int
     end: int
-
-
-class EventSplitter:
-    """Bytes in, whole events out, however they are cut; an event longer than MAX_EVENT is cut there."""
-
-    __slots__ = ("_buffer", "_searched")
-
-    def __init__(self) -> None:
-        self._buffer = b""
-        self._searched = 0
-
-    def feed(self, data: bytes) -> list[bytes]:
-        """Returns the events that are whole now, each with its end."""
-        if not self._buffer and 0 < data.find(b"\n\n") == len(data) - 2 and b"\r" not in data:
-            return [data]
-        buffer = self._buffer + data
-        events: list[bytes] = []
-        at = 0
-        for match in _EVENT_END.finditer(buffer, max(0, self._searched - 3)):
-            events.append(buffer[at : match.end()])
-            at = match.end()
-        self._buffer = buffer[at:]
-        if len(self._buffer) > MAX_EVENT:
-            events.append(self.rest())
-        self._searched = len(self._buffer)
-        return events
-
-    def rest(self) -> bytes:
-        """Returns what is left of an unfinished event."""
-        left, self._buffer, self._searched = self._buffer, b"", 0
-        return left
 
 
 class PieceFinder:

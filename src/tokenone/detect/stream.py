@@ -14,7 +14,7 @@ from typing import Final
 
 from tokenone.detect.channel import ChannelText
 from tokenone.detect.detector import Detector
-from tokenone.detect.events import Channel, EventSplitter, Piece, PieceFinder
+from tokenone.detect.events import MAX_EVENT, Channel, Piece, PieceFinder
 from tokenone.detect.inspect import (
     ENFORCED_SCORE,
     MAX_FINDINGS,
@@ -25,6 +25,7 @@ from tokenone.detect.inspect import (
     verdict_on,
 )
 from tokenone.detect.leaves import byte_offsets, text_of
+from tokenone.sse import EventSplitter
 from tokenone.types import Action, Finding
 
 BATCH: Final = 4096
@@ -66,7 +67,7 @@ class StreamInspector:
         self._detectors = detectors
         self._action = action
         self._holds = action in (Action.REDACT, Action.BLOCK)
-        self._splitter = EventSplitter()
+        self._splitter = EventSplitter(MAX_EVENT)
         self._finder = PieceFinder()
         self._channels: dict[Channel, ChannelText] = {}
         self._held: deque[_HeldEvent] = deque()

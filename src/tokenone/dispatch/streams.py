@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from tokenone.dispatch.frames import EVENT_LIMIT, EventSplitter, without_event
+from tokenone.sse import EVENT_LIMIT, EventSplitter, without_event
 from tokenone.types import Usage
 
 

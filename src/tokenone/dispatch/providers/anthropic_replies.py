@@ -12,10 +12,10 @@ from typing import Final
 
 import msgspec
 
-from tokenone.dispatch.frames import data_of
 from tokenone.dispatch.providers.counts import Count, lenient, total
 from tokenone.dispatch.providers.facts import Reading
 from tokenone.dispatch.text import event_text_bytes
+from tokenone.sse import data_of
 from tokenone.types import Usage
 
 

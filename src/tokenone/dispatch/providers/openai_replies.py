@@ -12,10 +12,10 @@ from typing import Annotated, Final
 
 import msgspec
 
-from tokenone.dispatch.frames import data_of
 from tokenone.dispatch.providers.counts import Count, lenient
 from tokenone.dispatch.providers.facts import Reading
 from tokenone.dispatch.text import event_text_bytes
+from tokenone.sse import data_of
 from tokenone.types import Usage
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=10**9)]
