@@ -72,7 +72,7 @@ def _configuration(settings: Settings) -> Finding:
             "configuration", said, "set console.allow_plaintext_intake = false and seal keys with the CLI"
         )
     allowed = len(settings.egress.allow)
-    egress = f"{allowed} egress entries" if allowed else "egress to public https only"
+    egress = f"{allowed} in egress.allow" if allowed else "egress to public https only"
     workers = f"{settings.gateway.workers} worker{'s' if settings.gateway.workers > 1 else ''}"
     return ok("configuration", f"profile {settings.profile}, {workers}, {egress}")
 
@@ -224,7 +224,7 @@ def _slot(place: Path, slot: int, facts: Facts, *, busy: bool) -> Finding:
             return advice(name, said, "nothing: the next start cuts it off and records that")
     except OSError as error:
         return wrong(name, f"{last} cannot be read: {error.strerror}", f"give this user access to {folder}")
-    return ok(name, f"{len(numbers)} segments, the last scans, signed up to seq {position.seq}")
+    return ok(name, f"{last} scans, signed up to seq {position.seq}")
 
 
 def _scan(path: Path, log: walk.Log, position: walk.Position) -> None:
