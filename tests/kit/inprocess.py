@@ -275,7 +275,11 @@ class InProcess:
         self.apply(key, version)
         return key.id
 
-    def _take_in(self, key: Key, secret: str) -> Intake:
+    def envelope(self, key: Key, version: int, secret: str) -> bytes:
+        """Has the vault take a secret in as another version of a key."""
+        return self.do(lambda: self._take_in(key, secret, version)).envelope
+
+    def _take_in(self, key: Key, secret: str, version: int = 1) -> Intake:
         vault, endpoint = self.house.vault, self.house.directory.endpoint(key.endpoint)
         assert endpoint is not None
         context = SealContext(
@@ -284,7 +288,7 @@ class InProcess:
         )  # fmt: skip
         sealed = seal(unb64(vault.sealing_key().public), secret.encode(), context)
         check = PROVIDERS[key.provider].check_secret
-        return vault.take_in(sealed, context, key=key, version=1, endpoint=endpoint, check=check)
+        return vault.take_in(sealed, context, key=key, version=version, endpoint=endpoint, check=check)
 
     def assign(self, key: str, kind: str, scope: str, **fields: Any) -> str:
         made = {"id": new_id("asg"), "key": key, "kind": kind, "scope": scope, **fields}

@@ -30,11 +30,13 @@ from tokenone.dispatch.rename import rename_model
 from tokenone.errors import (
     ContentBlocked,
     DirectoryStale,
+    KeyUnusable,
     ModelMissing,
     NoKeyInScope,
     TokenOneError,
     UnknownPath,
 )
+from tokenone.rows import Candidate
 from tokenone.scope import admit, credential, permit, prove
 from tokenone.types import Action, PathClass, parse_origin
 from tokenone.wire.client import Outgoing
@@ -46,6 +48,7 @@ async def govern(house: House, call: Call) -> None:
     call.task = asyncio.current_task()
     call.exchange.on_gone(lambda: _hang_up(call))
     _identify(house, call)  # 1
+    call.mark("identify")
     await _receive(house, call)  # 0
     _permit(house, call)  # 2
     try:
@@ -64,6 +67,7 @@ def _hang_up(call: Call) -> None:
 
 
 def _identify(house: House, call: Call) -> None:
+    """Finds out who calls; asked anew after every wait that may take minutes, for tokens are revoked meanwhile."""
     head = call.exchange.head
     now_us = house.clock.now_us()
     presented = credential(head.headers, head.target)
@@ -71,11 +75,13 @@ def _identify(house: House, call: Call) -> None:
     admit(call.caller, call.exchange.peer, now_us)
     if house.directory.stale(call.caller.tenant, house.clock):
         raise DirectoryStale
-    call.mark("identify")
 
 
 async def _receive(house: House, call: Call) -> None:
+    waits = not call.exchange.received
     call.body = await call.exchange.body()
+    if waits:
+        _identify(house, call)
     if call.path_class is PathClass.INFERENCE:
         _peek(call)
         if call.model is None and call.front.path not in call.facts.model_optional:
@@ -149,6 +155,8 @@ async def _try_in_order(house: House, call: Call) -> None:
         attempt = call.attempt = Attempt(number, candidate)
         house.running.enter(candidate.key.id, call)
         try:
+            if number > 1:
+                attempt.candidate = _as_of_now(house, call, candidate)
             if await _attempt(house, call, attempt, last=number == len(planned)):
                 return
         except BaseException as error:  # whatever ends it, its intent gets the outcome
@@ -158,6 +166,17 @@ async def _try_in_order(house: House, call: Call) -> None:
             raise
         finally:
             house.running.leave(candidate.key.id, call)
+
+
+def _as_of_now(house: House, call: Call, planned: Candidate) -> Candidate:
+    """Returns a planned key as the scope has it now: the attempt before may have taken minutes."""
+    _identify(house, call)
+    assert call.caller is not None
+    caller, now_us = call.caller, house.clock.now_us()
+    for one in house.directory.candidates(caller.scope, call.front.provider, now_us, caller.token.mode):
+        if one.key.id == planned.key.id:
+            return one
+    raise KeyUnusable("the next key was taken away while the call waited")
 
 
 async def _attempt(house: House, call: Call, attempt: Attempt, *, last: bool) -> bool:
