@@ -31,6 +31,7 @@ from tokenone.errors import (
     ContentBlocked,
     DirectoryStale,
     KeyUnusable,
+    MalformedBody,
     ModelMissing,
     NoKeyInScope,
     TokenOneError,
@@ -92,7 +93,10 @@ async def _receive(house: House, call: Call) -> None:
 
 
 def _peek(call: Call) -> None:
-    content_type = call.exchange.head.get(b"content-type")
+    head = call.exchange.head
+    content_type = head.get(b"content-type")
+    if content_type is not None and len(head.all(b"content-type")) > 1:
+        raise MalformedBody("Content-Type stands more than once, and each may show another model")
     call.peek = call.facts.peek(call.body, content_type.decode("latin-1") if content_type else None)
     call.model = call.peek.model
 
@@ -123,14 +127,22 @@ def _inspect(house: House, call: Call) -> None:
     action = call.caller.tenant.detect.request
     if action is Action.ALLOW or not call.body:
         return
+    if action in (Action.REDACT, Action.BLOCK) and _is_encoded(call):
+        raise ContentBlocked("the body's encoding hides what is in it; send it as it is")
     inspection = inspect_request(call.body, house.detectors, action)
     call.verdict, call.findings = inspection.verdict, inspection.findings
     if inspection.verdict is Action.BLOCK:
         raise ContentBlocked(f"found: {', '.join(str(rule) for rule in record.rules(inspection.findings))}")
     if inspection.body is not call.body:
         call.body = inspection.body
-        _peek(call)
+        if call.peek is not None:
+            _peek(call)
     call.mark("inspect")
+
+
+def _is_encoded(call: Call) -> bool:
+    codings = call.exchange.head.all(b"content-encoding")
+    return any(coding.lower() not in (b"identity", b"") for coding in codings)
 
 
 def _plan(house: House, call: Call) -> None:
