@@ -11,7 +11,7 @@ import pytest
 
 from kit.fronts import OPENAI
 from kit.houses import Attacked
-from kit.wirecut import raw_caller, statuses
+from kit.raw import raw_caller, statuses
 
 VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "framing.json").read_text())["vectors"]
 BAD_REQUESTS = [vector for vector in VECTORS if not vector["good"] and vector["side"] == "request"]

@@ -13,8 +13,8 @@ import pytest
 
 from kit.fronts import ANTHROPIC, FRONTS, OPENAI, Front, events
 from kit.houses import Attacked
+from kit.raw import header, post, raw_caller
 from kit.scripted import Scripted, answer
-from kit.wirecut import RawCaller, raw_caller
 from tokenone.testing.desk import Workplace
 
 CUTS = (0, 1, 8, 60, 150, 163, 180, 200, 230, 300, 400, 450, 600, 900, 1400, 2200, 100_000)
@@ -198,26 +198,3 @@ def test_a_refusal_too_long_to_vouch_for_is_withheld(
     assert json.loads(got.content)["error"]["type"] == "withheld"
     assert "content-encoding" not in got.headers
     assert attacked.outcome(got)["status"] == 400
-
-
-def post(front: Front, place: Workplace, *, stream: bool = False, fault: str = "") -> bytes:
-    """A call as bytes."""
-    body = front.body(stream=stream)
-    fields = front.headers(place.token) | {"host": "a.example", "content-length": str(len(body))}
-    if fault:
-        fields["x-standin-fault"] = fault
-    lines = [f"POST {front.chat} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def header(head: bytes, name: bytes) -> str:
-    """One field of a response's head."""
-    fields = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
-    return str(fields[name].decode())
-
-
-def leave(caller: RawCaller, politely: bool) -> None:
-    if politely:
-        caller.close()
-    else:
-        caller.reset()

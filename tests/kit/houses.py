@@ -71,6 +71,24 @@ class Attacked:
             headers["x-standin-fault"] = fault
         return self.http.post(self.gateway + front.chat, headers=headers, content=front.body(**fields))
 
+    def received(self, text: str) -> bool:
+        """Says whether the stand-in got a call with a text."""
+        return any(
+            text.encode() in record.request.body for record in list(self.grounds.outside.standin.received)
+        )
+
+    def intents(self, place: Workplace) -> list[dict[str, Any]]:
+        """Returns the intents of a place so far."""
+        self.logbook.refresh()
+        entries = self.logbook.entries
+        return [
+            fields for kind, fields in entries if kind == "intent" and fields["workload"] == place.workload
+        ]
+
+    def last_call(self, place: Workplace) -> str:
+        """Returns the id of the last call that a place opened."""
+        return str(self.intents(place)[-1]["call"])
+
     def outcome(self, answer: httpx2.Response) -> dict[str, Any]:
         """Returns the last entry of an answered call, once it is there."""
         return self.logbook.closed(answer.headers["x-tokenone-call"])[-1][1]

@@ -8,13 +8,20 @@ import struct
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+from kit.fronts import Front
+from tokenone.testing.desk import Workplace
+
 
 class RawCaller:
     """One connection to a gateway."""
 
-    def __init__(self, gateway: str, seconds: float = 15) -> None:
+    def __init__(self, gateway: str, *, window: int | None = None, seconds: float = 15) -> None:
         place = urlsplit(gateway)
-        self._socket = socket.create_connection((place.hostname, place.port), timeout=seconds)
+        self._socket = socket.socket()
+        self._socket.settimeout(seconds)
+        if window is not None:  # a caller that takes little keeps little in the kernel
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, window)
+        self._socket.connect((place.hostname, place.port))
 
     def send(self, data: bytes) -> None:
         """Sends; a gateway that has closed already is no error."""
@@ -79,3 +86,22 @@ def statuses(answers: bytes) -> list[int]:
         )
         answers = rest[length:]
     return found
+
+
+def post(
+    front: Front, place: Workplace, *, stream: bool = False, fault: str = "", text: str = "hello"
+) -> bytes:
+    """A call as bytes."""
+    body = front.body(text, stream=stream)
+    fields = front.headers(place.token) | {"host": "a.example", "content-length": str(len(body))}
+    if fault:
+        fields["x-standin-fault"] = fault
+    lines = [f"POST {front.chat} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def header(head: bytes, name: bytes) -> str:
+    """One field of a response's head."""
+    lines = head.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+    fields = dict(line.split(b": ", 1) for line in lines)
+    return fields[name].decode()
