@@ -109,8 +109,11 @@ class Supervisor:
         return {name: post.child.process.pid for name, post in self._posts.items() if post.child is not None}
 
     async def stop(self) -> None:
-        """Lets every child drain, then ends what is left."""
+        """Shuts the doors, lets every child drain, then ends what is left."""
         self._stopping.set()
+        for post in self._posts.values():
+            if post.role.listener is not None:
+                post.role.listener.close()  # whoever calls now is refused at once, not kept waiting in vain
         for post in self._posts.values():
             async with post.turn:  # a change under way ends first; there is none after it
                 post.child = None

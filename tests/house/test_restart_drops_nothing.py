@@ -1,0 +1,184 @@
+"""Law of the restart: replacing workers under load shows no caller an error, and nobody's stream is cut."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import httpx2
+import psutil
+import pytest
+
+from kit.gate import Gate, gated
+from kit.houses import copy_of
+from kit.installation import Installation
+from kit.load import Load, failures
+from kit.log import assert_every_intent_has_one_outcome, assert_verified, read_log
+from kit.processes import SECONDS, family, full_house, gone
+from kit.routes import Route, route_to
+from kit.slowcall import slow_call
+from kit.until import until
+from tokenone.testing.desk import Refused
+from tokenone.testing.standin import Manner, StandIn, ThreadedListener
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[ThreadedListener]:
+    with ThreadedListener(StandIn(manner=Manner(latency=0.002, event_gap=0.005))) as listening:
+        yield listening
+
+
+@pytest.fixture(scope="module")
+def gate() -> Iterator[Gate]:
+    with gated() as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def house(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    copied = copy_of(template, tmp_path_factory.mktemp("restarted"))
+    copied.start()
+    yield copied
+    copied.stop()
+
+
+@pytest.fixture(scope="module")
+def route(house: Installation, upstream: ThreadedListener) -> Route:
+    return route_to(house, "restart", upstream.origin)
+
+
+@pytest.fixture(scope="module")
+def slow(house: Installation, gate: Gate) -> Route:
+    return route_to(house, "slow", gate.origin)
+
+
+def supervisor(house: Installation) -> psutil.Process:
+    assert house.process is not None
+    return psutil.Process(house.process.pid)
+
+
+def replace_worker(house: Installation) -> int:
+    """Sends SIGHUP; returns the old worker's process id once a successor serves."""
+    (old,) = full_house(house)
+    supervisor(house).send_signal(signal.SIGHUP)
+    full_house(house, without=old)
+    return old
+
+
+def test_replacing_the_worker_under_load_shows_no_caller_an_error(house: Installation, route: Route) -> None:
+    load = Load(house.gateway, route.place, name="hup", clients=4).start()
+    load.wait_whole(4)
+    for _ in range(3):
+        old = replace_worker(house)
+        load.wait_whole(8)
+        until(partial(gone_pid, old), "the old worker's end", SECONDS)
+    spoken = load.stop()
+    assert failures(spoken) == []
+    log = read_log(house)
+    assert log.causes()["unknown"] == 0
+    assert_every_intent_has_one_outcome(log)
+    print(f"\n3 workers replaced under load: {len(spoken)} calls, 0 errors")
+
+
+def gone_pid(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or gone(psutil.Process(pid))
+
+
+def test_a_stream_goes_on_while_its_worker_is_replaced(house: Installation, slow: Route, gate: Gate) -> None:
+    with slow_call(house, slow.place) as running:
+        gate.let()
+        running.read_event()
+        old = replace_worker(house)
+        assert house.http.get(f"{house.gateway}/readyz").status_code == 200
+        gate.let()
+        running.read_event()
+        assert not gone_pid(old)
+        gate.finish()
+        running.read_on()
+    assert running.whole
+    until(lambda: gone_pid(old), "the old worker's end", SECONDS)
+    told = house.told(slow.place, running.call)
+    assert told["attempts"][0]["cause"] == "complete"
+
+
+def test_the_end_of_console_and_jobs_disturbs_no_call_and_they_come_back(
+    house: Installation, route: Route
+) -> None:
+    load = Load(house.gateway, route.place, name="side", clients=2).start()
+    load.wait_whole(2)
+    for process in family(house)[1:]:
+        if any(name in process.cmdline() for name in ("tokenone.assemble.console", "tokenone.assemble.jobs")):
+            process.kill()
+    load.wait_whole(4)
+    call = [one for one in load.stop() if one.whole][-1].call
+    assert failures(load.spoken) == []
+    until(lambda: console_knows(house, str(call)), "console and jobs come back", SECONDS)
+
+
+def console_knows(house: Installation, call: str) -> bool:
+    """The console answers, and the jobs process has shipped the call."""
+    try:
+        house.desk().api("GET", f"/calls/{call}")
+    except (Refused, httpx2.HTTPError):
+        return False
+    return True
+
+
+def test_a_killed_supervisor_leaves_nobody_behind_and_cuts_no_stream(
+    house: Installation, route: Route, slow: Route, gate: Gate
+) -> None:
+    orphans = family(house)[1:]
+    with slow_call(house, slow.place) as running:
+        gate.let()
+        running.read_event()
+        os.kill(supervisor(house).pid, signal.SIGKILL)
+        assert house.process is not None
+        house.process.wait(10)
+        house.start()  # on the same ports, while the old worker still has a stream
+        load = Load(house.gateway, route.place, name="heir", clients=2).start()
+        load.wait_whole(2)
+        assert failures(load.stop()) == []
+        gate.finish()
+        running.read_on()
+    assert running.whole
+    until(lambda: all(gone(process) for process in orphans), "the end of the orphans", SECONDS)
+    assert_verified(house)
+
+
+def test_sigterm_lets_streams_end_and_leaves_nothing_open(
+    house: Installation, slow: Route, gate: Gate
+) -> None:
+    everyone = family(house)
+    with slow_call(house, slow.place) as running:
+        gate.let()
+        running.read_event()
+        supervisor(house).terminate()
+        until(lambda: refuses_connections(house), "the door is shut", SECONDS)
+        assert not gone(everyone[0])
+        gate.let()
+        running.read_event()
+        gate.finish()
+        running.read_on()
+    assert running.whole
+    assert house.process is not None
+    assert house.process.wait(SECONDS) == 0
+    until(lambda: all(gone(process) for process in everyone), "the end of all", SECONDS)
+    log = read_log(house)
+    assert_every_intent_has_one_outcome(log)
+    assert log.causes()["unknown"] == 0
+    (outcome,) = log.outcomes[running.call, 1]
+    assert outcome.fields["cause"] == "complete"
+    assert_verified(house)
+
+
+def refuses_connections(house: Installation) -> bool:
+    try:
+        httpx2.get(f"{house.gateway}/livez", trust_env=False, timeout=1)
+    except httpx2.ConnectError:
+        return True
+    except httpx2.HTTPError:
+        return False
+    return False
