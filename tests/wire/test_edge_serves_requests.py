@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
+import weakref
 from typing import Any
 
 import pytest
@@ -324,6 +326,32 @@ async def test_a_hang_up_before_the_callback_is_registered_is_told_at_once(
         await eventually(lambda: door.edge.stats.requests == 1)
         caller.reset()
         await told.wait()
+
+
+async def test_what_an_answered_request_held_is_freed_without_the_collector(
+    open_edge: Any, eventually: Any
+) -> None:
+    """Bodies that the budget calls free are free: a callback must not tie exchange and call in a knot."""
+    held: list[weakref.ref[Any]] = []
+
+    class Work:
+        def __init__(self, exchange: Any) -> None:
+            self.exchange = exchange
+            held.append(weakref.ref(self))
+
+    async def handler(exchange: Any) -> None:
+        work = Work(exchange)
+        exchange.on_gone(lambda: work.exchange.abort())
+        await echo(exchange)
+
+    gc.disable()
+    try:
+        async with open_edge(handler) as door, door.caller() as caller:
+            caller.send(POST % 4 + b"abcd")
+            await caller.head()
+            await eventually(lambda: [work() for work in held] == [None])
+    finally:
+        gc.enable()
 
 
 async def test_plain_http_is_refused_beyond_loopback() -> None:

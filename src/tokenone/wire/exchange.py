@@ -244,6 +244,7 @@ class Exchange:
 
     def _end(self) -> None:
         self._ended = True
+        self._gone_callbacks = []  # they hold the call, and it holds us: its body would wait for the collector
         self._line.response_ended(keep=self._keep)
 
     # ── the caller ─────────────────────────────────────────────────────────────────────────────────────
