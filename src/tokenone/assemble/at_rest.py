@@ -263,10 +263,10 @@ def _certificate(name: str, certificate: Path, key: Path, client_ca: Path | None
     until = f"valid until {ends:%Y-%m-%d}"
     if left <= 0:
         return wrong(
-            name, f"expired on {ends:%Y-%m-%d}", "replace the files; gateways take them without a restart"
+            name, f"expired on {ends:%Y-%m-%d}", "replace the files; what runs takes them without a restart"
         )
     if left < EXPIRY_DAYS:
-        return advice(name, until, "renew it soon; gateways take new files without a restart")
+        return advice(name, until, "renew it soon; what runs takes new files without a restart")
     if key.stat().st_mode & 0o077:
         return advice(name, f"{key} may be read by other users", f"chmod 600 {key}")
     return ok(name, until)
