@@ -87,6 +87,8 @@ class Door:
         if isinstance(error, CallerGone) or exchange.gone:
             exchange.abort()
             return
+        if exchange.ended:
+            return  # the reply was whole; its connection may be serving the next request
         if exchange.started:
             if call is not None and call.in_events:
                 exchange.write(refusal.frame(error, dialect))
