@@ -102,6 +102,16 @@ def test_an_unasked_first_chunk_without_choices_is_not_withheld() -> None:
     assert meter.usage is None
 
 
+def test_usage_is_read_though_a_callers_own_tool_says_null() -> None:
+    tool = b'"tools":[{"parameters":{"default":{"usage":null}}}]'
+    counts = b'"usage":{"input_tokens":1000,"output_tokens":2000}'
+    last = b'data: {"type":"response.completed","response":{"model":"m",%b,%b}}\n\n' % (tool, counts)
+    meter = PROVIDERS[Provider.OPENAI].stream_meter(b"/v1/responses")
+    meter.feed(b'data: {"type":"response.created","response":{"model":"m","usage":null}}\n\n' + last)
+    assert meter.usage == Usage(input=1000, output=2000)
+    assert meter.ended
+
+
 def test_usage_on_a_chunk_with_choices_is_read_and_forwarded() -> None:
     counts = b'"usage":{"prompt_tokens":1,"completion_tokens":1}'
     both = b'data: {"model":"m","choices":[{"delta":{"content":"x"}}],' + counts + b"}\n\n"

@@ -154,7 +154,8 @@ def _may_report(event: bytes) -> bool:
     """Says whether usage or an error may be in it; chunks of a stream that will report both say null."""
     if b'"error"' in event:
         return True
-    return b'"usage"' in event and b'"usage":null' not in event
+    # Counted, because a caller's own tools and metadata are echoed, and may say null as well.
+    return b'"usage"' in event and event.count(b'"usage"') > event.count(b'"usage":null')
 
 
 class OpenAIEvents:
