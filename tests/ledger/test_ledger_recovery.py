@@ -178,3 +178,28 @@ def test_another_log_origin_or_key_is_refused(house: Any, calls: Any) -> None:
     with pytest.raises(ConfigRefused):
         Ledger.open(house.directory, 0, replace(house.keys, origin="log.example/else"), house.clock)
     again(house)
+
+
+def test_a_reader_goes_around_damage_that_looks_like_a_cut_frame(house: Any, calls: Any, forge: Any) -> None:
+    path = first_boot(house, calls)
+    ends = batch_ends(path, forge)
+    content = bytearray(path.read_bytes())
+    content[ends[1] + 1] ^= 0x20  # a length of two megabytes: the file ends inside this frame
+    path.write_bytes(content)
+    again(house)
+    reader = Reader(house.place)
+    kinds: list[str] = []
+    while found := reader.read():
+        kinds += [each.kind for each in found]
+    assert kinds == ["boot", "intent", "boot", "recovery", "outcome", "note"]
+    assert reader.damaged == ["0000000001.seg: the file ends inside a frame"]
+
+
+def test_a_segment_with_a_damaged_header_and_no_batch_takes_no_number_back(house: Any, calls: Any) -> None:
+    first_boot(house, calls)
+    last = list(read(house.place))[-1].seq
+    (house.place / "0000000002.seg").write_bytes(bytes(64) + b"what a disk kept of a batch" * 4)
+    again(house)
+    entries = [each.seq for each in read(house.place)]
+    assert entries == sorted(set(entries))
+    assert entries[-1] > last

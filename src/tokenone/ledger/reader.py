@@ -43,7 +43,7 @@ class Reader:
         while len(found) < limit:
             later = self._later()
             try:
-                found += self._read_segment(limit - len(found))
+                found += self._read_segment(limit - len(found), over=later is not None)
                 stuck = False
             except IntegrityError as error:
                 stuck = True
@@ -54,12 +54,13 @@ class Reader:
             self.cursor = Cursor(later, 0, self.cursor.seq)
         return found
 
-    def _read_segment(self, limit: int) -> list[Entry]:
+    def _read_segment(self, limit: int, *, over: bool) -> list[Entry]:
+        """Reads on in the cursor's segment; where that is `over`, what is no batch is damage."""
         path = self._directory / segment.name(self.cursor.segment)
         found: list[Entry] = []
         with path.open("rb") as file:
             try:
-                for batch, end in _batches(file, self.cursor.offset):
+                for batch, end in _batches(file, self.cursor.offset, over=over):
                     found += batch
                     seq = batch[-1].seq if batch else self.cursor.seq
                     self.cursor = Cursor(self.cursor.segment, end, seq)
@@ -88,19 +89,26 @@ class Reader:
         return True
 
 
-def _batches(file: BinaryIO, offset: int) -> Iterator[tuple[list[Entry], int]]:
-    """Yields each batch's entries (erased ones left out) and where it ends; a cut tail just ends it."""
+def _batches(file: BinaryIO, offset: int, *, over: bool) -> Iterator[tuple[list[Entry], int]]:
+    """Yields each batch's entries (erased ones left out) and where it ends; a cut tail just ends it.
+
+    In a segment that is `over` a tail is damage: recovery left it there because a signed batch stands behind it.
+    """
+    signed = True
     gathered: list[Entry] = []
     try:
         for frame in segment.frames(file, offset):
+            signed = frame.type in (segment.BATCH, segment.HEADER)
             if frame.type == segment.RECORD:
                 gathered.append(entry.parse(frame.payload[segment.PREFIX :]))
             elif frame.type == segment.BATCH:
                 yield gathered, frame.end
                 gathered = []
     except segment.BadFrame as bad:
-        if not bad.cut:
+        if over or not bad.cut:
             raise
+    if over and not signed:
+        raise IntegrityError("unsigned records")
 
 
 def read(directory: Path, after_seq: int = 0) -> Iterator[Entry]:

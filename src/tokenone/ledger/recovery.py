@@ -50,8 +50,10 @@ class _Scan:
     """Where the last batch's first record begins."""
     open: OpenIntents = field(default_factory=OpenIntents)
     stop: walk.Stop | None = None
-    ceiling: int = 0
-    """No entry that the segment ever held has a higher number."""
+    highest: int = 0
+    """The highest number that a signature beyond the damage covers."""
+    room: int = 0
+    """How many entries there can have been behind the last whole batch."""
 
 
 def recover(directory: Path, log: walk.Log, disk: Disk) -> Opening:
@@ -66,7 +68,7 @@ def recover(directory: Path, log: walk.Log, disk: Disk) -> Opening:
     damaged = [scan for scan in scans if scan.stop is not None and not scan.stop.torn]
     head = position.seq
     if damaged:
-        position.seq = max(scan.ceiling for scan in damaged)
+        position.seq = _beyond(head, damaged)
     for finding in findings:
         finding.update(last_seq=head, last_link=position.link.hex(), next_seq=position.seq + 1)
     if base is not None and not damaged:
@@ -102,10 +104,16 @@ def _scan(path: Path, number: int, log: walk.Log) -> _Scan:
                 scan.last_batch, start = start, batch.end
         except walk.Stop as stop:
             scan.stop = stop
-            highest = walk.highest_signed(file, log, scan.position)
-            room = (scan.size - scan.position.offset) // segment.MIN_RECORD_FRAME + 1
-            scan.ceiling = max(highest, scan.position.seq + room)
+            scan.highest = walk.highest_signed(file, log, scan.position)
+            scan.room = (scan.size - scan.position.offset) // segment.MIN_RECORD_FRAME + 1
     return scan
+
+
+def _beyond(head: int, damaged: list[_Scan]) -> int:
+    """Returns a number that no entry ever had: damage may hide as many as had room, and even where they began."""
+    for scan in damaged:
+        head = max(head + scan.room, scan.position.seq + scan.room, scan.highest)
+    return head
 
 
 def _note(scan: _Scan, batch: walk.Batch) -> None:
