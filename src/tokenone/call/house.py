@@ -71,9 +71,11 @@ class Recent:
         return self.entries(call)
 
     def note(self, call: str, kind: str, fields: dict[str, Canonical]) -> None:
-        """Keeps one entry of a call; the oldest call makes room."""
+        """Keeps one entry of a call; the oldest call makes room, and is not taken up again in the middle."""
         entries = self._calls.get(call)
         if entries is None:
+            if kind not in ("intent", "deny") or fields.get("attempt", 1) != 1:
+                return
             if len(self._calls) >= self._capacity:
                 self._calls.popitem(last=False)
             entries = self._calls[call] = []
