@@ -178,6 +178,12 @@ class KeyUnusable(DeniedError):
     code, status, advice = "key_not_usable", 403, "Every key in scope is suspended, retired or compromised."
 
 
+class KeyCompromised(DeniedError):
+    """The key was marked compromised while a call used it."""
+
+    code, status, advice = "key_compromised", 403, "The key was taken out of use; ask whoever manages it."
+
+
 class ContentBlocked(DeniedError):
     code, status, advice = "content_blocked", 400, "A detector found content that the tenant blocks."
 
@@ -301,6 +307,12 @@ class SlotTaken(LedgerUnavailable):
 
 class DirectoryStale(OperatorError):
     code, advice = "directory_stale", "The database has been away for longer than the tenant allows."
+
+
+class Stopped(OperatorError):
+    """The worker ends, and the call took longer than it may drain."""
+
+    code, advice = "stopped", "The gateway restarts; try again."
 
 
 class Overloaded(OperatorError):

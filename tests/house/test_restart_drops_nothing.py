@@ -182,3 +182,25 @@ def refuses_connections(house: Installation) -> bool:
     except httpx2.HTTPError:
         return False
     return False
+
+
+def test_a_stream_that_outlasts_its_drain_is_told_so_and_gets_its_outcome(
+    house: Installation, slow: Route, gate: Gate
+) -> None:
+    house.stop()
+    house.settings["TOKENONE_GATEWAY__DRAIN_SECONDS"] = "1"
+    house.start()
+    with slow_call(house, slow.place) as running:
+        gate.let()
+        running.read_event()
+        supervisor(house).terminate()
+        text = running.read_on()
+    assert not running.whole
+    assert b'"code":"stopped"' in text
+    assert house.process is not None
+    assert house.process.wait(SECONDS) == 0
+    log = read_log(house)
+    assert_every_intent_has_one_outcome(log)
+    (outcome,) = log.outcomes[running.call, 1]
+    assert outcome.fields["cause"] == "stopped"
+    assert outcome.fields["usage"]["estimated"]

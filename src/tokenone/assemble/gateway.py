@@ -62,6 +62,7 @@ LEDGER_DEAD: Final = 70
 REFRESH_SECONDS: Final = 0.5
 RETRY_SECONDS: Final = 0.5
 ORPHAN_SECONDS: Final = 5.0
+CUT_SECONDS: Final = 1.0
 SWITCH_SECONDS: Final = 0.0005
 """How long the ledger's thread waits for the interpreter after fdatasync: callers wait with it."""
 _CALL_SLOT: Final = re.compile(r"call(\d{1,4})_")
@@ -106,8 +107,11 @@ class Worker:
         return 0
 
     async def _drain(self, work: list[asyncio.Task[None]]) -> None:
+        """Lets calls end; those that take longer than they may are cut, and their outcomes say so."""
         await self.control.close()
-        await self.edge.drain(self.spec.drain_seconds)
+        cut = asyncio.get_running_loop().call_later(self.spec.drain_seconds, self.house.running.cut_all)
+        await self.edge.drain(self.spec.drain_seconds + CUT_SECONDS)
+        cut.cancel()
         for task in work:
             task.cancel()
         with contextlib.suppress(LedgerUnavailable):

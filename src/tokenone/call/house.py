@@ -17,7 +17,7 @@ from tokenone.clock import AnchoredClock, Stopwatch
 from tokenone.detect.detector import Detector
 from tokenone.dispatch.peek import Peek
 from tokenone.dispatch.providers import Facts
-from tokenone.errors import LedgerUnavailable
+from tokenone.errors import KeyCompromised, LedgerUnavailable, Stopped, TokenOneError
 from tokenone.keyed import Keyed
 from tokenone.ledger.pending import Pending
 from tokenone.ledger.writer import Ledger
@@ -91,7 +91,7 @@ async def _settled(pending: Pending) -> None:
 
 
 class Running:
-    """The calls under way by key, so that those of a compromised key can be cut."""
+    """The calls under way by key, so that those of a compromised key can be cut, and all at the worker's end."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, set[Call]] = {}
@@ -111,9 +111,13 @@ class Running:
     def cut(self, key: str) -> None:
         """Ends every call that uses the key, streams included."""
         for call in tuple(self._by_key.get(key, ())):
-            call.cut = True
-            if call.task is not None:
-                call.task.cancel()
+            call.end(KeyCompromised())
+
+    def cut_all(self) -> None:
+        """Ends every call: the worker's time to drain is over."""
+        for calls in tuple(self._by_key.values()):
+            for call in tuple(calls):
+                call.end(Stopped())
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +201,19 @@ class Call:
     receipt: str = ""
     dispatched: bool = False
     """Bytes of some attempt left this machine."""
-    cut: bool = False
-    """The key was compromised while the call ran."""
+    cut: TokenOneError | None = None
+    """Why the house itself ended the call, if it did."""
     in_events: bool = False
     """A plain event stream is going back: an error can be told as one more event."""
     actor: dict[str, Canonical] = field(default_factory=dict)
     """What every entry says of who called; filled once."""
     marks: dict[str, Canonical] = field(default_factory=dict)
+
+    def end(self, why: TokenOneError) -> None:
+        """Ends the call from outside; its outcome and its caller are told why."""
+        self.cut = self.cut or why
+        if self.task is not None:
+            self.task.cancel()
 
     def mark(self, step: str) -> None:
         """Notes when a step ended, in microseconds since the call came in."""

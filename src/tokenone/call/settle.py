@@ -14,7 +14,7 @@ from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
 from tokenone.canonical import Canonical
 from tokenone.dispatch.text import text_bytes
-from tokenone.errors import CallerGone, IntegrityError, ProviderError, TokenOneError
+from tokenone.errors import CallerGone, IntegrityError, ProviderError, Stopped, TokenOneError
 from tokenone.meter.fee import fee
 from tokenone.meter.rate import Cost, price
 from tokenone.meter.usage import estimate
@@ -102,9 +102,9 @@ def _money_fields(fields: dict[str, Canonical], ending: Ending, settled: Settled
 
 def why_ended(call: Call) -> str:
     """Returns the cause of a call that was cut from outside: its caller, its key, or the worker's end."""
-    if call.cut:
-        return "key_compromised"
-    return CallerGone.code if call.exchange.gone else "stopped"
+    if call.cut is not None:
+        return call.cut.code
+    return CallerGone.code if call.exchange.gone else Stopped.code
 
 
 def settle(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settled:

@@ -59,9 +59,13 @@ class Door:
         except TokenOneError as error:
             self._refuse(exchange, call, dialect or routes.dialect_hint(path), error)
         except asyncio.CancelledError:
-            if not exchange.gone and not (call is not None and call.cut):
+            why = call.cut if call is not None else None
+            if why is not None:
+                self._refuse(exchange, call, dialect or routes.dialect_hint(path), why)
+            elif exchange.gone:
+                exchange.abort()
+            else:
                 raise
-            exchange.abort()
         except Exception as error:  # noqa: BLE001  the door: a defect ends this call, not the worker
             LOG.error("defect", kind=type(error).__name__, call=call.id if call else None)
             self._refuse(exchange, call, dialect or routes.dialect_hint(path), TokenOneError())
