@@ -200,3 +200,15 @@ async def test_calls_are_filtered_and_paged_newest_first(index: Index) -> None:
     assert {call.id for call in await index.calls({"tenant": "ten_a"})} == {"call_1", "call_3", "call_5"}
     window = await index.calls({}, from_us=found[2].at_us, to_us=found[0].at_us)
     assert [call.id for call in window] == ["call_5", "call_4"]
+
+
+async def test_a_model_that_no_database_can_hold_does_not_stop_the_index(index: Index) -> None:
+    log = Log()
+    log.intent("call_odd")
+    log.entries[0].fields["model"] = "gpt\x00-5"  # JSON may say so, and a caller did
+    log.outcome("call_odd")
+    log.add("deny", **who("call_denied"), code="model_not_found", model="\x00", path="/v1/x")
+    await index.ship(0, log.entries)
+    call, (attempt,) = await index.call("call_odd")
+    assert call.model == attempt.model == "gpt\ufffd-5"
+    assert (await index.told("call_odd"))[0][1]["model"] == "gpt\x00-5"  # the ledger's own words

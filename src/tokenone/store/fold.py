@@ -41,7 +41,7 @@ class Folding:
 
     def add(self, slot: int, entry: ShippedEntry) -> None:
         """Takes one entry in; kinds that tell of no call are passed over."""
-        fields = entry.fields
+        fields = _storable(entry.fields)
         call = fields.get("call")
         if not isinstance(call, str):
             return
@@ -104,6 +104,14 @@ ATTEMPT_COLUMNS: Final = (
     "call", "attempt", "slot", "seq", "at_us", *_ATTEMPT_SCOPE, *_INTENT, "model", "verdict", "closed_us",
     *_OUTCOME, "usage", "input", "output", "cost", "cost_nano", "cost_source", "fee_nano",
 )  # fmt: skip
+
+
+def _storable(fields: dict[str, Any]) -> dict[str, Any]:
+    """Replaces NUL, which a caller may put into a model's name and no text of PostgreSQL can hold."""
+    return {
+        name: value.replace("\x00", "\ufffd") if isinstance(value, str) else value
+        for name, value in fields.items()
+    }
 
 
 def _close_attempt(attempt: Columns, entry: ShippedEntry, fields: dict[str, Any]) -> None:
