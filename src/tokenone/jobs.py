@@ -16,7 +16,6 @@ import structlog
 
 from tokenone.audit import Act
 from tokenone.clock import MINUTE_US
-from tokenone.errors import StoreUnavailable, TokenOneError
 from tokenone.ledger.reader import Cursor, Reader
 from tokenone.store import Index, Store
 from tokenone.store.index import Place
@@ -82,7 +81,7 @@ async def ship_forever(ledger_dir: Path, index: Index, *, pause_seconds: float =
     while True:
         try:
             await shipper.once()
-        except (TokenOneError, OSError) as error:
+        except Exception as error:  # noqa: BLE001  the top of background work: it goes on whatever happens
             shipper.forget()
             structlog.get_logger("jobs").warning("shipping failed", kind=type(error).__name__)
         await asyncio.sleep(pause_seconds)
@@ -102,7 +101,7 @@ async def tidy_forever(store: Store, *, pause_seconds: float = TIDY_SECONDS) -> 
         while True:
             try:
                 await tidy_once(store, holder)
-            except StoreUnavailable as error:
+            except Exception as error:  # noqa: BLE001  the top of background work: it goes on whatever happens
                 structlog.get_logger("jobs").warning("tidying failed", kind=type(error).__name__)
             await asyncio.sleep(pause_seconds)
     finally:

@@ -84,3 +84,40 @@ async def test_one_process_tidies_at_a_time(store: Store) -> None:
     assert await jobs.tidy_once(store, "job_a") is not None
     assert await jobs.tidy_once(store, "job_b") is None
     assert await jobs.tidy_once(store, "job_a") is not None
+
+
+async def test_a_defect_in_a_job_does_not_end_it(tmp_path: Path, index: Index, store: Store) -> None:
+    await written(tmp_path, 0, range(1, 2))
+    again = {"ship": asyncio.Event(), "take": asyncio.Event()}
+
+    class Defective:
+        """Breaks the first time, as on an entry or row that nobody thought of."""
+
+        def __init__(self, real: Any, verb: str) -> None:
+            self.real, self.verb, self.tries = real, verb, 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name) if name != self.verb else self.once
+
+        async def once(self, *given: Any) -> Any:
+            self.tries += 1
+            if self.tries == 1:
+                raise KeyError("a defect")
+            again[self.verb].set()
+            return await getattr(self.real, self.verb)(*given)
+
+    class Tidied:
+        leases = Defective(store.leases, "take")
+        tidy = store.tidy
+
+    odd_index: Any = Defective(index, "ship")
+    odd_store: Any = Tidied()
+    work = [
+        asyncio.create_task(jobs.ship_forever(tmp_path, odd_index, pause_seconds=0)),
+        asyncio.create_task(jobs.tidy_forever(odd_store, pause_seconds=0)),
+    ]
+    async with asyncio.timeout(20):
+        await asyncio.gather(*(event.wait() for event in again.values()))
+    for task in work:
+        task.cancel()
+    await asyncio.gather(*work, return_exceptions=True)
