@@ -10,6 +10,7 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from tokenone.audit import Act
+from tokenone.canonical import b64
 from tokenone.clock import MINUTE_US, SECOND_US
 from tokenone.console_api import assignments, endpoints, keys, records, scopes, sessions, tokens
 from tokenone.console_api.guard import GuardedRoute
@@ -120,6 +121,21 @@ async def test_guessing_is_slowed_down_and_then_allowed_again(console: Any) -> N
     await console.sign_in()  # another name is not held back
     console.deps.clock.advance(MINUTE_US)
     assert (await console.http.post("/api/v1/session", json=body)).status_code == 401
+
+
+async def test_whoever_has_a_whole_ipv6_network_guesses_no_faster(console: Any) -> None:
+    body = {"name": "ann", "password": "wrong wrong"}
+    statuses = []
+    for number in range(6):
+        async with console.client(f"2001:db8:7:8::{number + 1:x}") as http:
+            statuses.append((await http.post("/api/v1/session", json=body)).status_code)
+    assert statuses == [401] * 5 + [429]
+
+
+async def test_a_cursor_beyond_every_number_is_the_callers_error(console: Any) -> None:
+    await console.sign_in()
+    far = b64(f'[{2**70},"evt_1"]'.encode())
+    assert (await console.get("/audit", status=422, cursor=far))["code"] == "invalid_request"
 
 
 async def test_a_person_without_the_role_is_refused_and_that_is_recorded(console: Any) -> None:

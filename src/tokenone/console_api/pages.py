@@ -11,11 +11,12 @@ import msgspec
 from fastapi import Query
 from pydantic import BaseModel
 
-from tokenone.canonical import b64, unb64
+from tokenone.canonical import MAX_INTEGER, b64, unb64
 from tokenone.errors import IntegrityError, InvalidRequest
 
 T = TypeVar("T")
 
+_Moment = Annotated[int, msgspec.Meta(ge=0, le=MAX_INTEGER)]
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=256, pattern=r"^[A-Za-z0-9_-]+$")]
 
@@ -34,7 +35,7 @@ def after_of(cursor: str | None) -> str:
 
 def before_of(cursor: str | None) -> tuple[int, str] | None:
     """Reads a cursor of a list that is newest first."""
-    return None if cursor is None else _read(cursor, tuple[int, str])
+    return None if cursor is None else _read(cursor, tuple[_Moment, str])
 
 
 def next_after(ids: list[str], limit: int) -> str | None:

@@ -6,6 +6,7 @@ whether the name or the password was wrong.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Final
 
 from fastapi import APIRouter
@@ -32,7 +33,7 @@ router = APIRouter(route_class=GuardedRoute, tags=["session"])
 async def open_session(request: Request, body: SignIn) -> SessionOut:
     """Signs in with name and password."""
     desk = desk_of(request)
-    source = source_of(request)
+    source = _guesser(source_of(request))
     by_name = f"sign-in/{body.name.lower()}/{source}"
     try:
         desk.throttle.enter(f"sign-in//{source}", PER_SOURCE)
@@ -65,6 +66,15 @@ async def me(request: Request) -> PersonOut:
     return PersonOut(
         id=person.id, name=person.name, role=person.role, tenant=person.tenant, session=request.state.session
     )
+
+
+def _guesser(address: str) -> str:
+    """Returns the address, of IPv6 its /64: whoever has one such address has them all."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return "unknown"
+    return address if parsed.version == 4 else str(ipaddress.ip_network((parsed, 64), strict=False))
 
 
 def _session(desk: Desk, opened: Opened) -> SessionOut:
