@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -142,6 +143,27 @@ def test_files_as_clients_write_them_are_understood(file_part: bytes) -> None:
     body = b"--XX\r\nContent-Disposition: " + file_part + b"\r\n\r\nabc\r\n" + form(("model", b"m"))
     assert peek(body, FORM) == Peek("m")
     assert peek(body, "multipart/form-data; charset=utf-8; boundary=XX") == Peek("m")
+
+
+LARGE = {
+    "nested values": (b'"x":[' + b"[]," * 1_000_000 + b"1]", True),
+    "thousands of members": (b",".join(b'"k%d":1' % number for number in range(100_000)), False),
+    "repeated members": (b'"x":[' + b"1," * 1_000_000 + b'1],"y":1,"y":2', False),
+}
+
+
+@pytest.mark.parametrize("case", LARGE)
+def test_a_large_body_that_needs_a_second_look_does_not_hold_up_the_others(case: str) -> None:
+    """A parser in Python over such a body took seconds, during which a worker served nobody."""
+    inside, good = LARGE[case]
+    body = b'{"model":"m","z":{"model":"nested"},' + inside + b"}"
+    began = time.process_time()
+    try:
+        assert peek(body, "application/json") == Peek("m")
+        assert good
+    except MalformedBody:
+        assert not good
+    assert time.process_time() - began < 1.0
 
 
 VALUES = st.recursive(

@@ -45,7 +45,7 @@ def _splice_options(body: bytes, options: Member) -> bytes:
         return _replaced(body, options, b"{" + _ASK + b"}")
     if not value.startswith(b"{"):
         return body
-    inner = members(body, options.start)
+    inner = members(body, options.start, options.end)
     asks = [member for member in inner if member.key == b'"include_usage"']
     if any(b"\\" in member.key for member in inner) or len(asks) > 1:
         return body
