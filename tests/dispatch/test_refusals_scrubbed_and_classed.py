@@ -6,6 +6,7 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import random
 import zlib
 from urllib.parse import quote
 
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenone.dispatch.attempts import benches_key, may_try_again
-from tokenone.dispatch.decode import ALLOWANCE, RATIO, Gunzip, decoded, decoder
+from tokenone.dispatch.decode import ALLOWANCE, RATIO, WHOLE, Gunzip, decoded, decoder
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.scrub import MARK, WITHHELD, scrub
 from tokenone.errors import DialFailed, EgressRefused, RateLimited, UpstreamBroken, UpstreamTimeout
@@ -97,6 +98,14 @@ def test_a_compression_bomb_stops_within_its_bound() -> None:
     assert out <= ALLOWANCE + RATIO * len(bomb)
     assert inflate.feed(gzip.compress(b"more")) == b""
     assert decoded(bomb, b"gzip") is None
+
+
+def test_a_whole_body_is_never_decoded_into_more_than_memory_is_meant_for() -> None:
+    block = random.Random(7).randbytes(4096)
+    fits, exceeds = (gzip.compress(block * (WHOLE // 4096) + end, 6) for end in (b"", b"x"))
+    assert WHOLE < RATIO * len(exceeds), "it is no bomb by its ratio"
+    assert len(decoded(fits, b"gzip") or b"") == WHOLE
+    assert decoded(exceeds, b"gzip") is None
 
 
 @given(st.binary(max_size=200))
