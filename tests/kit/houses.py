@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from kit.installation import Installation
 from kit.logbook import Logbook
 from kit.mishaps import Mishap
 from kit.until import until
+from tokenone.control.client import ControlClient
 from tokenone.testing.desk import Workplace
 
 IMPATIENT = {
@@ -115,6 +117,18 @@ def gateway_pid(installation: Installation) -> int:
     return int(installation.desk().api("GET", "/status")["gateway"]["pid"])
 
 
+def caught_up(installation: Installation, revision: int | None = None) -> None:
+    """Returns once every worker knows what the database holds now (or a given revision)."""
+    wanted = revision or int(installation.desk().api("GET", "/status")["revision"])
+    control = ControlClient(installation.directory / "run")
+
+    def everybody() -> bool:
+        told = [asyncio.run(control.ask("status", slot=slot)) for slot in control.slots()]
+        return bool(told) and all(one["revision"] >= wanted for one in told)
+
+    until(everybody, f"every worker to know revision {wanted}")
+
+
 @pytest.fixture(scope="session")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data directory as `tokenone init` makes it; copied by whoever needs an installation of their own."""
@@ -127,6 +141,16 @@ def copy_of(template: Path, folder: Path, **settings: str) -> Installation:
     """An installation on a copy of the template."""
     shutil.copytree(template, folder / "data")
     return Installation(folder / "data", settings=settings)
+
+
+@pytest.fixture(scope="session")
+def two_workers(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    """A running installation with two gateway workers."""
+    installation = copy_of(template, tmp_path_factory.mktemp("two-workers"))
+    installation.workers = 2
+    installation.start()
+    yield installation
+    installation.stop()
 
 
 @pytest.fixture(scope="session")
