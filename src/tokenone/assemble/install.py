@@ -28,7 +28,7 @@ from tokenone.assemble.files import (
 from tokenone.assemble.roots import KEYS_DIRECTORY, absolute, open_keys, open_roots, passphrase_of
 from tokenone.assemble.spec import database_url
 from tokenone.audit import Act
-from tokenone.canonical import b64
+from tokenone.canonical import b64, unb64
 from tokenone.clock import AnchoredClock
 from tokenone.config import CONFIG_NAME, Settings, load
 from tokenone.dispatch.providers import PROVIDERS
@@ -40,7 +40,7 @@ from tokenone.secret import Secret, reveal
 from tokenone.store import Index, Store
 from tokenone.store.people import PASSWORD_LENGTHS
 from tokenone.vault.keks import create_local_root
-from tokenone.vault.private_file import create_private
+from tokenone.vault.private_file import create_private, read_private
 from tokenone.vault.root import PURPOSES
 from tokenone.vault.working import create_working_keys
 
@@ -88,8 +88,8 @@ def make_directory(directory: Path) -> None:
     """Makes the data directory and its configuration file."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     file = directory / CONFIG_NAME
-    if not file.exists():
-        file.write_text(CONFIG_TEXT.format(origin=f"tokenone.local/{secrets.token_hex(6)}"), encoding="utf-8")
+    if not file.exists():  # whole or not at all; it may come to hold a database's password
+        create_private(file, CONFIG_TEXT.format(origin=f"tokenone.local/{secrets.token_hex(6)}").encode())
 
 
 async def install(directory: Path, person: FirstPerson, say: Say) -> None:
@@ -141,19 +141,26 @@ def _make_keys(directory: Path, settings: Settings, say: Say) -> None:
     roots = open_roots(uris, directory, passphrase, profile=settings.profile)
     create_working_keys(roots, directory / KEYS_DIRECTORY)
     keys = open_keys(roots, directory)
-    public = _make_auditor_key(directory, say)
+    public = make_auditor_key(directory, say)
     ledger = directory / LEDGER_DIRECTORY
     ledger.mkdir(mode=0o700, exist_ok=True)
     keep_facts(ledger, Facts(settings.ledger.origin, keys.signing.public_key().public_bytes_raw(), public))
 
 
-def _make_auditor_key(directory: Path, say: Say) -> bytes:
+def make_auditor_key(directory: Path, say: Say) -> bytes:
+    """Makes what is missing of the auditor's pair and returns the public key.
+
+    The private one comes first: cut off behind it, the next run goes on from there.
+    """
     private_path = directory / AUDITOR_PRIVATE
     public_path = directory / AUDITOR_PUBLIC
     if not public_path.exists():
-        private = X25519PrivateKey.generate()
-        create_private(private_path, b64(private.private_bytes_raw()).encode() + b"\n")
-        public_path.write_text(b64(private.public_key().public_bytes_raw()) + "\n", encoding="ascii")
+        if not private_path.exists():
+            fresh = X25519PrivateKey.generate().private_bytes_raw()
+            create_private(private_path, b64(fresh).encode() + b"\n")
+        private = X25519PrivateKey.from_private_bytes(unb64(read_private(private_path).decode().strip()))
+        create_private(public_path, b64(private.public_key().public_bytes_raw()).encode() + b"\n")
+        public_path.chmod(0o644)
         say(f"made the auditor's key: move {private_path.name} to a place that this machine cannot reach")
     return read_auditor(directory)
 
