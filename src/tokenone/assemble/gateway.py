@@ -317,8 +317,11 @@ def _tls(spec: GatewaySpec) -> ServerTls | None:
 
 
 def _say(line: str) -> None:
-    sys.stderr.write(f"gateway: {line}\n")
-    sys.stderr.flush()
+    with contextlib.suppress(
+        OSError
+    ):  # whoever listened may be gone: background work is not to end with them
+        sys.stderr.write(f"gateway: {line}\n")
+        sys.stderr.flush()
 
 
 async def _run() -> int:

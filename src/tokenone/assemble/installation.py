@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import resource
 import signal
 import sys
@@ -28,7 +29,7 @@ from tokenone.supervise import Role, Supervisor, listen
 Say = Callable[[str], None]
 GATEWAY: Final = "tokenone.assemble.gateway"
 SPARE_SLOTS: Final = 2
-"""A successor needs a slot of its own while the old worker drains in its."""
+"""Beyond two for each worker: for logs that are just being closed, and a replacement in haste."""
 
 
 async def serve(directory: Path, settings: Settings, say: Say) -> None:
@@ -113,7 +114,7 @@ def _gateway_spec(
     section = settings.gateway
     return GatewaySpec(
         directory=str(directory),
-        slots=tuple(range(section.workers + SPARE_SLOTS)),
+        slots=slots_of(section.workers),
         workers=section.workers,
         database_url=database_url(settings.database.url, directory),
         index_url=database_url(settings.database.index_url, directory),
@@ -132,6 +133,11 @@ def _gateway_spec(
         tls_key=_text(section.tls_key),
         client_ca=_text(section.client_ca),
     )
+
+
+def slots_of(workers: int) -> tuple[int, ...]:
+    """Returns the slots that workers may take: a successor needs one of its own while the old one drains."""
+    return tuple(range(2 * workers + SPARE_SLOTS))
 
 
 def _console_spec(directory: Path, settings: Settings, session_key: bytes) -> ConsoleSpec:
@@ -186,8 +192,9 @@ def _make_first(directory: Path, *, allowed: bool) -> None:
 
 
 def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
+    with contextlib.suppress(OSError):  # whoever listened may be gone: the workers are not to go with them
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -72,13 +72,16 @@ class Slots:
 
     async def _close(self, slot: int) -> None:
         ledger = await asyncio.to_thread(self._open, slot)
+        closed = True
         try:
             if ledger.left_open or ledger.recovered:
                 self._tell(slot, ledger)
                 await ledger.start()
+                closed = ledger.healthy  # not where the disk is full: then another time
         finally:
             await ledger.close()
-        self._closed[slot] = self._mark(slot)
+        if closed:
+            self._closed[slot] = self._mark(slot)
 
     def _mark(self, slot: int) -> Mark:
         place = self._directory / str(slot)
