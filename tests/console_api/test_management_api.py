@@ -200,12 +200,17 @@ async def test_plain_http_is_for_allow_listed_origins(
     signed_in: Any, tmp_path: Path, origin: str, opened: Any
 ) -> None:
     console = signed_in
-    body = {"provider": "custom", "name": "local", "origins": [origin]}
+    body = {"provider": "openai", "name": "local", "origins": [origin]}
     assert (await console.post("/endpoints", body, status=422))["code"] == "endpoint_refused"
     (tmp_path / "open").mkdir()
     async with opened(tmp_path / "open", egress_allow=("10.0.0.0/8", "http://vllm.internal")) as lenient:
         await lenient.sign_in()
         assert (await lenient.post("/endpoints", body))["origins"] == [origin]
+
+
+async def test_an_endpoint_of_a_provider_that_is_not_served_is_refused(signed_in: Any) -> None:
+    body = {"provider": "custom", "name": "local", "origins": ["https://models.example"]}
+    assert (await signed_in.post("/endpoints", body, status=422))["code"] == "endpoint_refused"
 
 
 async def test_presets_are_listed_for_every_tenant(signed_in: Any) -> None:
