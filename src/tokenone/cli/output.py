@@ -65,7 +65,7 @@ class Output:
         if self.as_json:
             self._json(document)
         else:
-            sys.stdout.write(text + "\n")
+            sys.stdout.write(printable(text) + "\n")
 
     def say(self, sentence: str) -> None:
         """Tells people something; silent with `--json`."""
@@ -98,7 +98,8 @@ class Output:
 def sentence_of(error: TokenOneError) -> str:
     """Joins what went wrong and what to do next, unless they are the same."""
     detail, advice = printable(error.detail), printable(advice_of(error))
-    request = f" [{error.request_id}]" if isinstance(error, ProblemAnswer) and error.request_id else ""
+    id = error.request_id if isinstance(error, ProblemAnswer) else None
+    request = f" [{printable(str(id))}]" if id else ""
     said = detail if detail == advice else f"{detail.rstrip('.')}. {advice}"
     return f"tokenone: {said}{request}"
 
@@ -162,7 +163,8 @@ def _lines(rows: Iterable[Document], columns: Sequence[Column], *, heading: bool
 
 
 def _formula_safe(value: Any) -> Any:
-    """Keeps a spreadsheet from taking a name for a formula."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@"):
-        return "'" + value
-    return value
+    """Keeps a spreadsheet from taking a name for a formula, and a terminal from obeying it."""
+    if not isinstance(value, str):
+        return value
+    shown = printable(value)
+    return "'" + shown if shown[:1] in ("=", "+", "-", "@") else shown
