@@ -339,9 +339,12 @@ async def test_what_an_answered_request_held_is_freed_without_the_collector(
             self.exchange = exchange
             held.append(weakref.ref(self))
 
+        def stop(self) -> None:
+            self.exchange.abort()
+
     async def handler(exchange: Any) -> None:
         work = Work(exchange)
-        exchange.on_gone(lambda: work.exchange.abort())
+        exchange.on_gone(work.stop)
         await echo(exchange)
 
     gc.disable()
