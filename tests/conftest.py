@@ -6,7 +6,7 @@ import pytest
 
 from kit.egress import Account, Recorder
 
-pytest_plugins = ["kit.houses", "kit.postgres"]
+pytest_plugins = ["kit.houses", "kit.postgres", "kit.battered"]
 
 _RECORDER = pytest.StashKey[Recorder]()
 _ACCOUNT = pytest.StashKey[Account | None]()

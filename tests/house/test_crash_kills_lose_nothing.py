@@ -10,12 +10,11 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from kit.houses import copy_of
+from kit.battered import Battered
 from kit.installation import Installation
 from kit.load import Load, Spoken, failures
 from kit.log import (
@@ -27,34 +26,11 @@ from kit.log import (
     read_log,
 )
 from kit.processes import SECONDS, full_house, workers
-from kit.routes import Route, route_to
 from kit.until import until
-from tokenone.testing.standin import Manner, StandIn, ThreadedListener
 
 SEED = 9_2_2027
 CLIENTS = 3
 THINK = 0.01
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ThreadedListener]:
-    manner = Manner(latency=0.002, event_gap=0.002, keep=1_000_000)
-    with ThreadedListener(StandIn(manner=manner)) as listening:
-        yield listening
-
-
-@pytest.fixture(scope="module")
-def victim(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    copied = copy_of(template, tmp_path_factory.mktemp("victim"))
-    copied.workers = 2
-    copied.start()
-    yield copied
-    copied.stop()
-
-
-@pytest.fixture(scope="module")
-def route(victim: Installation, upstream: ThreadedListener) -> Route:
-    return route_to(victim, "crash", upstream.origin, staleness_us=3_600_000_000)
 
 
 class Killer:
@@ -108,12 +84,11 @@ class Killer:
         return alive[0]
 
 
-def campaign(
-    victim: Installation, route: Route, upstream: ThreadedListener, *, kills: int, seed: int
-) -> None:
+def campaign(pair: Battered, *, kills: int, seed: int) -> None:
     """Kills under load, then holds the segments against what clients and provider know."""
-    upstream.standin.reset()
-    load = Load(victim.gateway, route.place, name=f"k{seed}", clients=CLIENTS, think=THINK, seed=seed).start()
+    victim = pair.whole().house
+    place = pair.plain.place
+    load = Load(victim.gateway, place, name=f"k{seed}", clients=CLIENTS, think=THINK, seed=seed).start()
     killer = Killer(victim, load, random.Random(seed))
     began = time.monotonic()
     for way in killer.ways(kills):
@@ -121,7 +96,7 @@ def campaign(
     load.wait_whole(CLIENTS)
     spoken = load.stop()
     took = time.monotonic() - began
-    assert_the_law(victim, route, upstream, spoken, kills)
+    assert_the_law(pair, spoken, kills)
     slowest, middle = max(killer.back_after), sorted(killer.back_after)[kills // 2]
     print(
         f"\n{kills} kills in {took:.1f} s, seed {seed}: {len(spoken)} calls, {len(failures(spoken))} cut;"
@@ -129,17 +104,15 @@ def campaign(
     )
 
 
-def assert_the_law(
-    victim: Installation, route: Route, upstream: ThreadedListener, spoken: list[Spoken], kills: int
-) -> None:
-    log = until(lambda: closed_log(victim), "an outcome of every intent", SECONDS)
+def assert_the_law(pair: Battered, spoken: list[Spoken], kills: int) -> None:
+    log = until(lambda: closed_log(pair.house), "an outcome of every intent", SECONDS)
     assert_every_intent_has_one_outcome(log)
-    assert_nothing_told_is_lost(victim, log, spoken)
-    bodies = [received.request.body for received in tuple(upstream.standin.received)]
-    assert_nothing_sent_unrecorded(victim, log, route.place.tenant, bodies)
-    assert_verified(victim, spoken)
+    assert_nothing_told_is_lost(pair.house, log, spoken)
+    bodies = [received.request.body for received in tuple(pair.upstream.standin.received)]
+    assert_nothing_sent_unrecorded(pair.house, log, pair.plain.place.tenant, bodies)
+    assert_verified(pair.house, spoken)
     marks = log.marks()
-    assert max(marks.values()) == 1, "a call was sent twice"
+    assert max(marks[one.mark] for one in spoken) == 1, "a call was sent twice"
     whole = [one for one in spoken if one.whole]
     assert len(whole) > kills
     assert len(log.kinds("boot")) >= kills
@@ -158,27 +131,24 @@ def closed_log(victim: Installation) -> Log | None:
     return log if all(log.outcomes.get(pair) for pair in log.intents) else None
 
 
-def test_twenty_kills_lose_nothing(victim: Installation, route: Route, upstream: ThreadedListener) -> None:
-    campaign(victim, route, upstream, kills=20, seed=SEED)
+def test_twenty_kills_lose_nothing(pair: Battered) -> None:
+    campaign(pair, kills=20, seed=SEED)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_two_hundred_kills_lose_nothing(
-    victim: Installation, route: Route, upstream: ThreadedListener
-) -> None:
-    campaign(victim, route, upstream, kills=200, seed=SEED + 1)
+def test_two_hundred_kills_lose_nothing(pair: Battered) -> None:
+    campaign(pair, kills=200, seed=SEED + 1)
 
 
-def test_a_call_acknowledged_before_a_kill_can_be_asked_for_after_it(
-    victim: Installation, route: Route
-) -> None:
-    load = Load(victim.gateway, route.place, name="asked", clients=2).start()
+def test_a_call_acknowledged_before_a_kill_can_be_asked_for_after_it(pair: Battered) -> None:
+    victim, place = pair.whole().house, pair.plain.place
+    load = Load(victim.gateway, place, name="asked", clients=2).start()
     load.wait_whole(4)
     spoken = [one for one in load.stop() if one.whole]
-    before = {one.call: victim.told(route.place, one.call or "") for one in spoken}
+    before = {str(one.call): victim.told(place, str(one.call)) for one in spoken}
     victim.kill()
     victim.start()
     for call, told in before.items():
-        after = victim.told(route.place, call or "")
+        after = victim.told(place, call)
         assert {**after, "receipt": None} == {**told, "receipt": None}

@@ -4,55 +4,42 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 import httpx2
 import psutil
 import pytest
 
-from kit.gate import Gate, gated
-from kit.houses import copy_of
+from kit.battered import Battered
+from kit.gate import Gate
 from kit.installation import Installation
 from kit.load import Load, failures
 from kit.log import assert_every_intent_has_one_outcome, assert_verified, read_log
 from kit.processes import SECONDS, family, full_house, gone
-from kit.routes import Route, route_to
+from kit.routes import Route
 from kit.slowcall import slow_call
 from kit.until import until
 from tokenone.testing.desk import Refused
-from tokenone.testing.standin import Manner, StandIn, ThreadedListener
 
 
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[ThreadedListener]:
-    with ThreadedListener(StandIn(manner=Manner(latency=0.002, event_gap=0.005))) as listening:
-        yield listening
+@pytest.fixture
+def house(alone: Battered) -> Installation:
+    return alone.whole().house
 
 
-@pytest.fixture(scope="module")
-def gate() -> Iterator[Gate]:
-    with gated() as opened:
-        yield opened
+@pytest.fixture
+def route(alone: Battered) -> Route:
+    return alone.plain
 
 
-@pytest.fixture(scope="module")
-def house(template: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    copied = copy_of(template, tmp_path_factory.mktemp("restarted"))
-    copied.start()
-    yield copied
-    copied.stop()
+@pytest.fixture
+def slow(alone: Battered) -> Route:
+    return alone.slow
 
 
-@pytest.fixture(scope="module")
-def route(house: Installation, upstream: ThreadedListener) -> Route:
-    return route_to(house, "restart", upstream.origin)
-
-
-@pytest.fixture(scope="module")
-def slow(house: Installation, gate: Gate) -> Route:
-    return route_to(house, "slow", gate.origin)
+@pytest.fixture
+def gate(alone: Battered) -> Gate:
+    return alone.gate
 
 
 def supervisor(house: Installation) -> psutil.Process:
@@ -69,7 +56,8 @@ def replace_worker(house: Installation) -> int:
 
 
 def test_replacing_the_worker_under_load_shows_no_caller_an_error(house: Installation, route: Route) -> None:
-    load = Load(house.gateway, route.place, name="hup", clients=4).start()
+    unknown = read_log(house).causes()["unknown"]
+    load = Load(house.gateway, route.place, name="hup", clients=4, think=0.005).start()
     load.wait_whole(4)
     for _ in range(3):
         old = replace_worker(house)
@@ -78,7 +66,7 @@ def test_replacing_the_worker_under_load_shows_no_caller_an_error(house: Install
     spoken = load.stop()
     assert failures(spoken) == []
     log = read_log(house)
-    assert log.causes()["unknown"] == 0
+    assert log.causes()["unknown"] == unknown
     assert_every_intent_has_one_outcome(log)
     print(f"\n3 workers replaced under load: {len(spoken)} calls, 0 errors")
 
@@ -152,6 +140,7 @@ def test_sigterm_lets_streams_end_and_leaves_nothing_open(
     house: Installation, slow: Route, gate: Gate
 ) -> None:
     everyone = family(house)
+    unknown = read_log(house).causes()["unknown"]
     with slow_call(house, slow.place) as running:
         gate.let()
         running.read_event()
@@ -168,7 +157,7 @@ def test_sigterm_lets_streams_end_and_leaves_nothing_open(
     until(lambda: all(gone(process) for process in everyone), "the end of all", SECONDS)
     log = read_log(house)
     assert_every_intent_has_one_outcome(log)
-    assert log.causes()["unknown"] == 0
+    assert log.causes()["unknown"] == unknown
     (outcome,) = log.outcomes[running.call, 1]
     assert outcome.fields["cause"] == "complete"
     assert_verified(house)
@@ -185,11 +174,13 @@ def refuses_connections(house: Installation) -> bool:
 
 
 def test_a_stream_that_outlasts_its_drain_is_told_so_and_gets_its_outcome(
-    house: Installation, slow: Route, gate: Gate
+    alone: Battered, slow: Route, gate: Gate
 ) -> None:
+    house = alone.house
     house.stop()
     house.settings["TOKENONE_GATEWAY__DRAIN_SECONDS"] = "1"
     house.start()
+    del house.settings["TOKENONE_GATEWAY__DRAIN_SECONDS"]
     with slow_call(house, slow.place) as running:
         gate.let()
         running.read_event()
