@@ -26,9 +26,10 @@ class Clock(Protocol):
 class AnchoredClock:
     """The system's monotonic clock, anchored to wall time at start and to the database's time later."""
 
-    __slots__ = ("_offset_us",)
+    __slots__ = ("_anchored", "_offset_us")
 
     def __init__(self) -> None:
+        self._anchored = False
         self._offset_us = time.time_ns() // 1000 - time.monotonic_ns() // 1000
 
     def now_us(self) -> int:
@@ -38,8 +39,15 @@ class AnchoredClock:
         return time.monotonic_ns() // 1000
 
     def anchor(self, wall_us: int) -> int:
-        """Takes `wall_us` as the present and returns by how many microseconds that moved the clock."""
+        """Takes `wall_us` as the present and returns by how many microseconds that moved the clock.
+
+        The first anchor counts either way; later ones never move it back, for what has expired stays expired
+        though the database's clock be set back.
+        """
         moved = wall_us - self.now_us()
+        if self._anchored:
+            moved = max(moved, 0)
+        self._anchored = True
         self._offset_us += moved
         return moved
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenone.detect import SecretsDetector, inspect_request, inspect_response
+from tokenone.detect import SecretsDetector, inspect_body
 from tokenone.detect.leaves import byte_offsets, leaves, text_of
 from tokenone.testing.recording import RecordingDetector
 from tokenone.types import Action
@@ -28,27 +28,27 @@ def chat(text, **options):
 
 
 def redacted(body):
-    return inspect_request(body, DETECTORS, Action.REDACT).body
+    return inspect_body(body, DETECTORS, Action.REDACT).body
 
 
 def test_a_clean_body_comes_back_as_the_same_object():
     body = chat("Hello, how are you?")
     for action in Action:
-        inspection = inspect_request(body, DETECTORS, action)
+        inspection = inspect_body(body, DETECTORS, action)
         assert inspection.body is body
         assert (inspection.verdict, inspection.findings) == (Action.ALLOW, ())
 
 
 def test_allow_means_that_no_detector_sees_anything():
     recorder = RecordingDetector("needle")
-    assert inspect_request(b'{"a":"needle"}', [recorder], Action.ALLOW).findings == ()
+    assert inspect_body(b'{"a":"needle"}', [recorder], Action.ALLOW).findings == ()
     assert recorder.texts == []
 
 
 @pytest.mark.parametrize("action", [Action.FLAG, Action.BLOCK])
 def test_flag_and_block_report_and_leave_the_bytes(action):
     body = chat(f"my key is {KEY}")
-    inspection = inspect_response(body, DETECTORS, action)
+    inspection = inspect_body(body, DETECTORS, action)
     assert inspection.verdict is action
     assert inspection.body is body
     (finding,) = inspection.findings
@@ -85,7 +85,7 @@ def test_json_inside_a_json_string_is_looked_into():
 def test_every_string_value_is_inspected_and_no_key_of_an_object():
     recorder = RecordingDetector()
     body = b'{"k1":"v1","k2":["v2",{"k3" : "v\\u0033"},1,null,true],"k4":{"k5":""}}'
-    inspect_request(body, [recorder], Action.FLAG)
+    inspect_body(body, [recorder], Action.FLAG)
     assert recorder.texts == ["v1", "v2", "v3", ""]
 
 
@@ -93,15 +93,13 @@ def test_an_image_as_base64_is_not_read():
     recorder = RecordingDetector()
     image = base64.b64encode(random.Random(1).randbytes(200_000)).decode()
     body = json.dumps({"a": f"data:image/png;base64,{image}", "data": image, "text": "hello"}).encode()
-    inspect_request(body, [recorder], Action.FLAG)
+    inspect_body(body, [recorder], Action.FLAG)
     assert recorder.texts == ["hello"]
 
 
 def test_a_credential_beside_base64_in_one_string_is_found():
     body = chat("A" * 4000 + " " + KEY)
-    assert [finding.rule for finding in inspect_request(body, DETECTORS, Action.FLAG).findings] == [
-        "openai-key"
-    ]
+    assert [finding.rule for finding in inspect_body(body, DETECTORS, Action.FLAG).findings] == ["openai-key"]
 
 
 def test_a_body_that_is_no_json_is_inspected_as_text():
@@ -124,7 +122,7 @@ def test_depth_costs_no_recursion():
 def test_an_unsure_finding_is_flagged_whatever_the_action():
     recorder = RecordingDetector("maybe", score=300)
     for action in (Action.FLAG, Action.REDACT, Action.BLOCK):
-        inspection = inspect_request(b'{"a":"maybe"}', [recorder], action)
+        inspection = inspect_body(b'{"a":"maybe"}', [recorder], action)
         assert inspection.verdict is Action.FLAG
         assert inspection.body == b'{"a":"maybe"}'
         assert len(inspection.findings) == 1
@@ -133,19 +131,19 @@ def test_an_unsure_finding_is_flagged_whatever_the_action():
 def test_overlapping_findings_of_two_detectors_are_redacted_as_one():
     needle = RecordingDetector(f"is {KEY[:20]}", score=600)
     body = chat(f"it is {KEY}.")
-    inspection = inspect_request(body, [needle, *DETECTORS], Action.REDACT)
+    inspection = inspect_body(body, [needle, *DETECTORS], Action.REDACT)
     assert json.loads(inspection.body)["messages"][0]["content"] == f"it {MARK}."
 
 
 def test_many_findings_are_all_redacted_and_a_hundred_listed():
     body = chat(" ".join([KEY] * 500))
-    inspection = inspect_request(body, DETECTORS, Action.REDACT)
+    inspection = inspect_body(body, DETECTORS, Action.REDACT)
     assert KEY.encode() not in inspection.body
     assert len(inspection.findings) == 100
 
 
 def test_no_finding_carries_the_text():
-    inspection = inspect_request(chat(KEY), DETECTORS, Action.FLAG)
+    inspection = inspect_body(chat(KEY), DETECTORS, Action.FLAG)
     assert KEY[5:] not in repr(inspection.findings)
 
 

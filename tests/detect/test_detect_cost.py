@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from tokenone.detect import SecretsDetector, StreamInspector, inspect_request
+from tokenone.detect import SecretsDetector, StreamInspector, inspect_body
 from tokenone.testing.standin import anthropic, openai
 from tokenone.types import Action
 
@@ -64,7 +64,7 @@ def test_a_megabyte_of_hostile_text_costs_linear_time(name):
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_body_is_redacted_in_bounded_time(name):
     body = json.dumps({"a": repeat_to(HOSTILE[name], MEGABYTE // 2), "b": PROSE + "\u00e9"}).encode()
-    assert seconds(inspect_request, body, (DETECTOR,), Action.REDACT) < 3
+    assert seconds(inspect_body, body, (DETECTOR,), Action.REDACT) < 3
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -82,7 +82,7 @@ def test_ten_thousand_secrets_in_one_body_are_redacted_in_bounded_time():
     key = "hf_" + "".join(random.Random(2).choices("abcdefghijkmnopqrstuvwxyzABCDEFG", k=34))
     body = json.dumps({"a": f"é {key} " * 10_000}).encode()
     started = time.process_time()
-    inspection = inspect_request(body, (DETECTOR,), Action.REDACT)
+    inspection = inspect_body(body, (DETECTOR,), Action.REDACT)
     assert inspection.body.count(b"[redacted:hugging-face-token]") == 10_000
     assert time.process_time() - started < 3
 
@@ -102,7 +102,7 @@ def test_a_clean_body_of_a_kilobyte_costs_microseconds():
     body = json.dumps(
         {"model": "gpt-4.1", "messages": [{"role": "user", "content": (PROSE * 10)[:950]}]}
     ).encode()
-    spent = best_of(lambda: inspect_request(body, (DETECTOR,), Action.FLAG), 300)
+    spent = best_of(lambda: inspect_body(body, (DETECTOR,), Action.FLAG), 300)
     print(f"clean body of {len(body)} bytes: {spent:.1f} us")
     assert spent < 60  # the aim is 10 on a quiet machine
 
@@ -135,6 +135,6 @@ def test_a_megabyte_of_base64_costs_milliseconds():
     body = json.dumps(
         {"messages": [{"content": [{"image_url": {"url": f"data:image/png;base64,{image}"}}]}]}
     ).encode()
-    spent = best_of(lambda: inspect_request(body, (DETECTOR,), Action.FLAG), 1) / 1000
+    spent = best_of(lambda: inspect_body(body, (DETECTOR,), Action.FLAG), 1) / 1000
     print(f"a megabyte of base64: {spent:.1f} ms")
     assert spent < 100

@@ -25,6 +25,17 @@ def test_anchoring_moves_wall_time_to_the_databases_and_says_by_how_much(wall_us
     assert abs(wall_us - (before + moved)) < SECOND_US
 
 
+@given(st.lists(st.integers(0, 2**52), min_size=1, max_size=6))
+def test_a_database_whose_clock_is_set_back_revives_nothing(walls: list[int]) -> None:
+    clock = AnchoredClock()
+    clock.anchor(walls[0])
+    for wall_us in walls[1:]:
+        before = clock.now_us()
+        moved = clock.anchor(wall_us)
+        assert moved >= 0
+        assert clock.now_us() >= max(before, wall_us)
+
+
 def test_anchoring_leaves_monotonic_time_alone() -> None:
     clock = AnchoredClock()
     before = clock.monotonic_us()

@@ -12,7 +12,7 @@ from typing import Final
 
 from tokenone.call.house import Attempt, Call, House
 from tokenone.call.settle import COMPLETE, Ending, Settled, close, why_ended
-from tokenone.detect.inspect import inspect_response
+from tokenone.detect.inspect import Inspection, inspect_body
 from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.decode import decoded, decoder
@@ -23,6 +23,7 @@ from tokenone.money import usd_text
 from tokenone.types import Action, Headers
 from tokenone.wire.upstream import Incoming
 
+LONG_BODY: Final = 1 << 18
 HELD_BYTES: Final = 1 << 20
 INSPECTED_BYTES: Final = 16 << 20
 """Of a reply that may have to be changed or blocked; a longer one cannot be vouched for."""
@@ -107,7 +108,7 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     if plain:
         ending.text_bytes = len(plain)
         ending.model, ending.usage = call.facts.read(plain, call.front.path)
-    cleaned = _inspect_held(house, call, plain, ending)
+    cleaned = await _inspect_held(house, call, plain, ending)
     fields = reply.headers
     if cleaned is not None:
         body, fields = cleaned, forward.response_headers(reply.headers, decoded=True)
@@ -122,13 +123,21 @@ def _may_change(call: Call) -> bool:
     return call.caller.tenant.detect.response in (Action.REDACT, Action.BLOCK)
 
 
-def _inspect_held(house: House, call: Call, plain: bytes | None, ending: Ending) -> bytes | None:
+async def inspected(body: bytes, house: House, action: Action) -> Inspection:
+    """Runs the detectors over a whole body, request or reply; a long one beside the loop, so that no other
+    call waits for it."""
+    if len(body) < LONG_BODY:
+        return inspect_body(body, house.detectors, action)
+    return await asyncio.to_thread(inspect_body, body, house.detectors, action)
+
+
+async def _inspect_held(house: House, call: Call, plain: bytes | None, ending: Ending) -> bytes | None:
     """Runs the detectors over a whole reply; returns other bytes to hand back where something was redacted."""
     assert call.caller is not None
     action = call.caller.tenant.detect.response
     if action is Action.ALLOW or not plain:
         return None
-    inspection = inspect_response(plain, house.detectors, action)
+    inspection = await inspected(plain, house, action)
     ending.verdict, ending.findings = inspection.verdict, inspection.findings
     if inspection.verdict is Action.BLOCK:
         raise ContentBlocked("found in the reply")

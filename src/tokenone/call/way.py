@@ -22,9 +22,8 @@ import asyncio
 
 from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
-from tokenone.call.relay import relay
+from tokenone.call.relay import LONG_BODY, inspected, relay
 from tokenone.call.settle import Ending, close, why_ended
-from tokenone.detect.inspect import inspect_request
 from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.rename import rename_model
 from tokenone.errors import (
@@ -53,7 +52,7 @@ async def govern(house: House, call: Call) -> None:
     await _receive(house, call)  # 0
     _permit(house, call)  # 2
     try:
-        _inspect(house, call)  # 3
+        await _inspect(house, call)  # 3
         _plan(house, call)  # 4
         await _try_in_order(house, call)  # 5 to 9
     finally:
@@ -122,14 +121,14 @@ def _permit(house: House, call: Call) -> None:
     call.mark("permit")
 
 
-def _inspect(house: House, call: Call) -> None:
+async def _inspect(house: House, call: Call) -> None:
     assert call.caller is not None
     action = call.caller.tenant.detect.request
     if action is Action.ALLOW or not call.body:
         return
     if action in (Action.REDACT, Action.BLOCK) and _is_encoded(call):
         raise ContentBlocked("the body's encoding hides what is in it; send it as it is")
-    inspection = inspect_request(call.body, house.detectors, action)
+    inspection = await inspected(call.body, house, action)
     call.verdict, call.findings = inspection.verdict, inspection.findings
     if inspection.verdict is Action.BLOCK:
         raise ContentBlocked(f"found: {', '.join(str(rule) for rule in record.rules(inspection.findings))}")
@@ -213,7 +212,7 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
         spliced = call.facts.splice(call.body, call.peek, call.front.path)
         call.spliced = spliced is not call.body
         call.body = spliced
-    commitment = house.vault.commit(call.caller.tenant, call.body)
+    commitment = await _committed_to(house, call)
     fields = record.intent(call, attempt, commitment)
     attempt.intent = house.ledger.append("intent", fields)
     house.recent.expect(call.id, "intent", fields, attempt.intent)
@@ -221,6 +220,15 @@ async def _open(house: House, call: Call, attempt: Attempt) -> None:
     call.receipt = committed.receipt()
     house.recent.note(call.id, "receipt", {"attempt": attempt.number, "receipt": call.receipt})
     call.mark("intent")
+
+
+async def _committed_to(house: House, call: Call) -> str:
+    """Returns the keyed commitment to the body; a long one is hashed beside the loop."""
+    assert call.caller is not None
+    keyed = house.vault.content_key(call.caller.tenant)
+    if len(call.body) < LONG_BODY:
+        return keyed.mac(call.body).hex()
+    return (await asyncio.to_thread(keyed.mac, call.body)).hex()
 
 
 async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:

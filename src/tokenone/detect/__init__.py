@@ -5,7 +5,7 @@ text itself.
 """
 
 from tokenone.detect.detector import Detector
-from tokenone.detect.inspect import Inspection, inspect_request, inspect_response
+from tokenone.detect.inspect import Inspection, inspect_body
 from tokenone.detect.secrets import SecretsDetector
 from tokenone.detect.stream import StreamInspector
 
@@ -14,6 +14,5 @@ __all__ = [
     "Inspection",
     "SecretsDetector",
     "StreamInspector",
-    "inspect_request",
-    "inspect_response",
+    "inspect_body",
 ]

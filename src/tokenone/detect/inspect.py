@@ -31,8 +31,8 @@ class Inspection:
     body: bytes
 
 
-def inspect_request(body: bytes, detectors: Sequence[Detector], action: Action) -> Inspection:
-    """Inspects what a caller sends; JSON bodies by their strings, others as text."""
+def inspect_body(body: bytes, detectors: Sequence[Detector], action: Action) -> Inspection:
+    """Inspects a whole body, what a caller sends or a provider answers; JSON by its strings, others as text."""
     if action is Action.ALLOW or not suspected(body, detectors):
         return Inspection(Action.ALLOW, (), body)
     found = find_all(body, detectors)
@@ -40,11 +40,6 @@ def inspect_request(body: bytes, detectors: Sequence[Detector], action: Action) 
     if reached is Action.REDACT:
         body = splice(body, found)
     return Inspection(reached, tuple(found[:MAX_FINDINGS]), body)
-
-
-def inspect_response(body: bytes, detectors: Sequence[Detector], action: Action) -> Inspection:
-    """Inspects a provider's whole answer by the same rules."""
-    return inspect_request(body, detectors, action)
 
 
 def suspected(raw: bytes, detectors: Sequence[Detector]) -> bool:

@@ -72,7 +72,8 @@ def step(state: KeyState, event: Event) -> KeyState:
     """Returns the state after `event`; raises Conflict where the table has none."""
     after = TABLE.get((state, event))
     if after is None:
-        raise Conflict(f"a key that is {state} cannot be subject to {event}")
+        possible = ", ".join(one for before, one in TABLE if before is state) or "nothing"
+        raise Conflict(f"`{event}` is not possible while a key is {state}; possible: {possible}")
     return after
 
 

@@ -140,14 +140,18 @@ class Vault:
         kek = self._keyring.open(tenant.id, kek_version(tenant.commitment))
         return open_envelope(kek, commitment_binding(tenant.id), tenant.commitment)
 
-    def commit(self, tenant: Tenant, body: bytes) -> str:
-        """Returns the hex of HMAC-SHA256 of `body` under the tenant's commitment key."""
+    def content_key(self, tenant: Tenant) -> Keyed:
+        """Returns what commits to a tenant's content: `mac(body)`, from any thread."""
         name = (tenant.id, tenant.commitment)
         keyed = self._commitments.get(name)
         if keyed is None:
             keyed = Keyed(self.commitment_key(tenant))
             self._commitments.put(name, keyed)
-        return keyed.mac(body).hex()
+        return keyed
+
+    def commit(self, tenant: Tenant, body: bytes) -> str:
+        """Returns the hex of HMAC-SHA256 of `body` under the tenant's commitment key."""
+        return self.content_key(tenant).mac(body).hex()
 
 
 def _belongs(context: SealContext, key: Key, endpoint: Endpoint) -> bool:
