@@ -57,17 +57,27 @@ class Shipper:
         return sorted(int(name) for name in names if _SLOT.fullmatch(name))
 
     async def _ship(self, slot: int) -> int:
-        reader = self._readers.get(slot)
-        if reader is None:
-            kept = await self._index.place(slot)
-            reader = self._readers[slot] = Reader(self._directory / str(slot), Cursor(*kept))
+        reader = self._readers.get(slot) or await self._reader(slot)
         shipped = 0
         while found := await asyncio.to_thread(reader.read, PORTION):
             cursor = reader.cursor
             shipped += await self._index.ship(slot, found, Place(cursor.segment, cursor.offset, cursor.seq))
         while reader.damaged:
             self._log.warning("segment left early", slot=slot, where=reader.damaged.pop())
+        if reader.lost:
+            del self._readers[slot]
         return shipped
+
+    async def _reader(self, slot: int) -> Reader:
+        """Opens a log where the index left it; where the log was cut meanwhile, at the segment's beginning."""
+        kept = await self._index.place(slot)
+        reader = Reader(self._directory / str(slot), Cursor(*kept))
+        if not await asyncio.to_thread(reader.stands):
+            cursor = await asyncio.to_thread(reader.back)
+            await self._index.rewind(slot, Place(*cursor))
+            self._log.error("the log was cut: what it lost stays in the index alone", slot=slot, seq=kept.seq)
+        self._readers[slot] = reader
+        return reader
 
 
 async def ship_once(ledger_dir: Path, index: Index) -> int:

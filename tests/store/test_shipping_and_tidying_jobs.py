@@ -15,6 +15,7 @@ from tokenone.clock import AnchoredClock
 from tokenone.errors import StoreUnavailable
 from tokenone.ledger.writer import Ledger, LedgerKeys
 from tokenone.store import Index, Store
+from tokenone.store.index import Place
 
 pytestmark = pytest.mark.anyio
 KEYS = LedgerKeys(Ed25519PrivateKey.generate(), X25519PrivateKey.generate().public_key(), "log.example/jobs")
@@ -50,6 +51,57 @@ async def test_a_crashed_call_is_shown_as_unknown_after_recovery(tmp_path: Path,
     await jobs.ship_once(tmp_path, index)
     call, attempts = await index.call("call_0_5")
     assert (call.outcome, call.tenant, len(attempts)) == ("unknown", "ten_a", 1)
+
+
+def cut_behind_the_index(directory: Path) -> None:
+    """Truncates slot 0's segment inside its first intent: everything behind it was shipped and is lost."""
+    (path,) = (directory / "0").glob("*.seg")
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(b'"kind":"intent"')])
+
+
+async def test_a_log_that_was_cut_behind_the_index_goes_on_being_shipped(
+    tmp_path: Path, index: Index
+) -> None:
+    await written(tmp_path, 0, range(1, 4))
+    assert await jobs.ship_once(tmp_path, index) > 0
+    cut_behind_the_index(tmp_path)
+    await written(tmp_path, 0, range(6, 8))
+    assert await jobs.ship_once(tmp_path, index) > 0
+    assert {call.id for call in await index.calls({})} == {f"call_0_{number}" for number in (1, 2, 3, 6, 7)}
+    assert [kind for kind, _ in await index.told("call_0_6")] == ["intent", "outcome"]
+    assert await index.told("call_0_1") == [], "its entries are gone; that it was called stays known"
+    assert await jobs.ship_once(tmp_path, index) == 0
+
+
+async def test_a_log_that_is_cut_while_it_is_followed_goes_on_being_shipped(
+    tmp_path: Path, index: Index
+) -> None:
+    shipper = jobs.Shipper(tmp_path, index)
+    await written(tmp_path, 0, range(1, 4))
+    await shipper.once()
+    cut_behind_the_index(tmp_path)
+    await shipper.once()
+    await written(tmp_path, 0, range(6, 8))
+    await shipper.once()
+    assert [kind for kind, _ in await index.told("call_0_7")] == ["intent", "outcome"]
+
+
+async def test_entries_that_are_shipped_again_add_no_cost(tmp_path: Path, index: Index) -> None:
+    ledger = await asyncio.to_thread(Ledger.open, tmp_path, 0, KEYS, AnchoredClock())
+    await ledger.start()
+    for attempt, nano in ((1, 5), (2, 7)):
+        fields: dict[str, Any] = {"call": "call_0_1", "tenant": "ten_a", "attempt": attempt}
+        await ledger.append("intent", {**fields, "key": "key_a", "ver": 1, "provider": "openai"})
+        cost = {"source": "price-book", "book": "b", "nano": nano}
+        closed = {**fields, "cause": "complete", "final": attempt == 2, "status": 200, "cost": cost, "fee": 1}
+        await ledger.append("outcome", closed)
+    await ledger.close()
+    await jobs.ship_once(tmp_path, index)
+    await index.rewind(0, Place(1, 0, 0))
+    await jobs.ship_once(tmp_path, index)
+    call, attempts = await index.call("call_0_1")
+    assert (call.cost_nano, call.fee_nano, len(attempts)) == (12, 2, 2)
 
 
 async def test_shipping_goes_on_after_an_outage(tmp_path: Path, index: Index) -> None:

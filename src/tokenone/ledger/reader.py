@@ -33,6 +33,8 @@ class Reader:
         self.cursor = cursor or Cursor()
         self.damaged: list[str] = []
         """Segments that were left early, with the reason; a `recovery` entry follows in the log."""
+        self.lost = False
+        """What is at the cursor does not go on from there: see `stands`."""
         self._directory = directory
 
     def read(self, limit: int = _ROUND) -> list[Entry]:
@@ -47,6 +49,7 @@ class Reader:
                 stuck = False
             except IntegrityError as error:
                 stuck = True
+                self.lost = later is None
                 if later is not None:
                     self.damaged.append(f"{segment.name(self.cursor.segment)}: {error.detail}")
             if len(found) >= limit or later is None or not (stuck or self._at_end()):
@@ -59,6 +62,8 @@ class Reader:
         path = self._directory / segment.name(self.cursor.segment)
         found: list[Entry] = []
         with path.open("rb") as file:
+            if os.fstat(file.fileno()).st_size < self.cursor.offset:
+                raise IntegrityError("it is shorter than what was read of it")
             try:
                 for batch, end in _batches(file, self.cursor.offset, over=over):
                     found += batch
@@ -73,6 +78,29 @@ class Reader:
                 # The writer may not have synced what the file already shows. What is shipped must be durable.
                 os.fdatasync(file.fileno())
         return found
+
+    def stands(self) -> bool:
+        """Says whether a batch that ends with the cursor's entry ends at the cursor.
+
+        It does not where the log was cut behind this reader's back: entries that it handed out are gone, and
+        their numbers are given again.
+        """
+        number, offset, seq = self.cursor
+        if not number:
+            return True
+        try:
+            with (self._directory / segment.name(number)).open("rb") as file:
+                return _last_before(file, offset) in (None, seq)
+        except (OSError, IntegrityError):
+            return False
+
+    def back(self) -> Cursor:
+        """Moves the cursor to the beginning of its segment, or of the last one before, and returns it."""
+        before = [number for number in segment.numbers(self._directory) if number <= self.cursor.segment]
+        first = _first_of(self._directory / segment.name(before[-1])) if before else None
+        self.cursor = Cursor(before[-1], 0, first - 1) if first is not None else Cursor()
+        self.lost = False
+        return self.cursor
 
     def _at_end(self) -> bool:
         path = self._directory / segment.name(self.cursor.segment)
@@ -109,6 +137,22 @@ def _batches(file: BinaryIO, offset: int, *, over: bool) -> Iterator[tuple[list[
             raise
     if over and not signed:
         raise IntegrityError("unsigned records")
+
+
+def _last_before(file: BinaryIO, offset: int) -> int | None:
+    """Returns the number of the last entry before a batch's end, None at a segment's beginning; IntegrityError
+    where no batch ends there."""
+    last: segment.Frame | None = None
+    end = 0
+    for frame in segment.frames(file):
+        if end >= offset:
+            break
+        end = frame.end
+        if frame.type == segment.RECORD:
+            last = frame
+    if end != offset:
+        raise IntegrityError("no batch ends there")
+    return entry.parse(last.payload[segment.PREFIX :]).seq if last is not None else None
 
 
 def read(directory: Path, after_seq: int = 0) -> Iterator[Entry]:

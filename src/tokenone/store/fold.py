@@ -7,6 +7,7 @@ the `unknown` one that recovery wrote) closes it; a refusal is a call without at
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -82,8 +83,12 @@ class Folding:
         if attempt is not None:
             _close_attempt(attempt, entry, fields)
         money = attempt if attempt is not None else _money(fields)
-        known["cost_nano"] = _sum(known["cost_nano"], money["cost_nano"])
-        known["fee_nano"] = _sum(known["fee_nano"], money["fee_nano"])
+        tried = [self.attempts.get((call, number)) for number in range(1, known["attempts"] + 1)]
+        for name in (
+            "cost_nano",
+            "fee_nano",
+        ):  # from the attempts, so that taking an outcome again adds nothing
+            known[name] = _sum(row[name] for row in tried if row is not None) if attempt else money[name]
         known["cost_source"] = money["cost_source"] or known["cost_source"]
         known["usage"] = money["usage"] or known["usage"]
         known.update((name, fields.get(name)) for name in ("status", "class", "cause"))
@@ -146,8 +151,10 @@ def _ending(fields: dict[str, Any]) -> str:
     return "ok" if cause == "complete" and isinstance(status, int) and status < 400 else "failed"
 
 
-def _sum(so_far: int | None, more: int | None) -> int | None:
-    return so_far if more is None else (so_far or 0) + more
+def _sum(values: Iterable[int | None]) -> int | None:
+    """Adds what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return sum(known) if known else None
 
 
 def _json(value: dict[str, Any]) -> str:

@@ -166,6 +166,14 @@ class Index:
                 await connection.execute(cursors.update().where(cursors.c.slot == slot).values(moved))
         return len(new)
 
+    async def rewind(self, slot: int, place: Place) -> None:
+        """Goes back in a log to `place`; calls that were shipped stay, entries behind it are taken anew."""
+        behind = (entries.c.slot == slot) & (entries.c.seq > place.seq)
+        moved = {"seq": place.seq, "segment": place.segment, "place": place.offset}
+        async with self._database.writing() as connection:
+            await connection.execute(delete(entries).where(behind))
+            await connection.execute(cursors.update().where(cursors.c.slot == slot).values(moved))
+
     async def _take(self, connection: AsyncConnection, slot: int, new: Sequence[ShippedEntry]) -> None:
         folding = await _known(
             connection, {call for entry in new if isinstance(call := entry.fields.get("call"), str)}
