@@ -218,8 +218,28 @@ def test_a_suspended_key_is_resumed(acme: Tokenone, console: Stub) -> None:
 @pytest.mark.parametrize("verb", ["compromise", "destroy"])
 def test_what_is_final_asks_first(acme: Tokenone, console: Stub, verb: str) -> None:
     key = add(acme)
-    assert acme("key", verb, "main", input="n\n").code == 2
+    for nobody_agrees in ("n\n", ""):
+        ended = acme("key", verb, "main", input=nobody_agrees)
+        assert ended.code == 2
+        assert "--yes" in ended.err
     assert console.rows["keys"][key]["state"] == "active"
+
+
+def test_a_name_means_the_key_that_still_lives(acme: Tokenone, console: Stub) -> None:
+    old, new = add(acme), add(acme)
+    ended = acme("key", "show", "main")
+    assert ended.code == 5
+    assert "shows the ids" in ended.err
+    assert acme("key", "destroy", old, "--yes").code == 0
+    assert acme("key", "show", "main", "--json").json["id"] == new
+
+
+def test_a_key_is_shown_field_by_field_without_json(acme: Tokenone) -> None:
+    add(acme)
+    shown = dict(line.split("\t") for line in acme("key", "show", "main").out.splitlines())
+    assert shown["versions.1.masked"] == "sk-…wxyz"
+    assert shown["expires"] == ""
+    assert not any("{" in value or name.endswith("_us") for name, value in shown.items())
 
 
 def test_a_key_that_the_provider_refuses_ends_with_1(acme: Tokenone, console: Stub) -> None:

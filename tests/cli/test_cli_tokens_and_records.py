@@ -80,6 +80,9 @@ def test_presets_are_those_of_nobody(acme: Tokenone) -> None:
     )
     assert [row["name"] for row in acme("endpoint", "presets", "--json").json] == ["openai"]
     assert {row["name"] for row in acme("endpoint", "list", "--json").json} == {"openai", "lab"}
+    by_name = acme("endpoint", "show", "lab", "--json").json
+    assert by_name == acme("endpoint", "show", by_name["id"], "--json").json
+    assert acme("endpoint", "show", "nothing-like-it").code == 4
 
 
 def test_an_endpoints_ca_comes_from_a_file(acme: Tokenone, console: Stub, tmp_path: Path) -> None:
@@ -151,7 +154,15 @@ def test_a_cost_report_is_grouped_and_counts_what_has_no_price(acme: Tokenone, c
     heading, line = acme("cost", "report", "--by", "tenant,model").out.splitlines()
     shown = dict(zip(heading.split("\t"), line.split("\t"), strict=True))
     assert (shown["cost"], shown["fee"], shown["unpriced"]) == ("$0.005000", "$0.000000007", "1")
-    assert "group_by=tenant%2Cmodel" in console.seen[-1][1]
+    assert any("group_by=tenant%2Cmodel" in target for _, target, *_ in console.seen)
+
+
+def test_a_cost_report_shows_people_names_and_programs_ids(acme: Tokenone, console: Stub) -> None:
+    owner = acme("scope", "show", "acme", "--json").json
+    console.listed["costs"] = [COSTS[0] | {"tenant": owner["id"]}, COSTS[0]]
+    _, named, unnamed = acme("cost", "report").out.splitlines()
+    assert (named.split("\t")[0], unnamed.split("\t")[0]) == ("acme", "ten_1")
+    assert acme("cost", "report", "--json").json[0]["tenant"] == owner["id"]
 
 
 def test_costs_export_as_csv_that_no_spreadsheet_runs(acme: Tokenone, console: Stub) -> None:

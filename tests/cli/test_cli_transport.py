@@ -87,7 +87,7 @@ def test_a_problem_is_one_sentence_with_advice_and_the_requests_id(
 def test_a_problem_names_the_fields_that_are_wrong(signed_in: Tokenone, console: Stub) -> None:
     errors = [{"at": "body.origins", "problem": "missing"}]
     console.next_problem = ProblemError(422, "invalid_request", "no", errors=errors)
-    assert "body.origins: missing" in signed_in("whoami").err
+    assert "origins: missing" in signed_in("whoami").err
 
 
 def test_with_json_a_problem_is_json_on_stderr(signed_in: Tokenone, console: Stub) -> None:

@@ -188,16 +188,21 @@ def _problem(answer: Answer) -> ProblemAnswer:
     except (ValueError, RecursionError):
         document = None
     told: Document = document if isinstance(document, dict) else {}
-    errors = told.get("errors")
-    fields = [f"{error['at']}: {error['problem']}" for error in errors] if isinstance(errors, list) else []
-    detail = str(told.get("detail") or f"the console answered {answer.status}")
+    detail = _faults(told.get("errors")) or told.get("detail") or f"the console answered {answer.status}"
     return ProblemAnswer(
         code=str(told.get("code") or f"http_{answer.status}"),
         status=answer.status,
         title=str(told.get("title") or "Ask whoever runs the gateway."),
-        detail="; ".join([detail, *fields]),
+        detail=str(detail),
         request_id=told.get("request_id") or answer.headers.get("x-request-id"),
     )
+
+
+def _faults(errors: object) -> str:
+    """Joins the fields at fault, as people name them, and what is wrong with each."""
+    rows = errors if isinstance(errors, list) else []
+    faults = [(str(row.get("at")), row.get("problem")) for row in rows if isinstance(row, dict)]
+    return "; ".join(f"{at.removeprefix('body.').removeprefix('query.')}: {fault}" for at, fault in faults)
 
 
 def _now_us() -> int:

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from tokenone.cli.client import Document, path_of
+from tokenone.cli.client import Document
 from tokenone.cli.desk import Desk, verb
 from tokenone.cli.exits import UsageError
 from tokenone.cli.output import Column, field
-from tokenone.cli.references import find_kind
+from tokenone.cli.references import find_any_endpoint, find_kind
 
 group = typer.Typer(no_args_is_help=True, help="Providers' endpoints.")
 
@@ -76,9 +76,11 @@ def presets(desk: Desk) -> None:
 
 
 @verb(group, "show")
-def show(desk: Desk, endpoint: Annotated[str, typer.Argument(help="The endpoint's id.")]) -> None:
+def show(
+    desk: Desk, endpoint: Annotated[str, typer.Argument(help="Its id, or its name if that is unique.")]
+) -> None:
     """Show one endpoint."""
-    desk.output.one(desk.client.get(path_of("endpoints", endpoint)))
+    desk.output.one(find_any_endpoint(desk.client, endpoint))
 
 
 def _read(file: Path) -> str:

@@ -20,6 +20,12 @@ from tokenone.vault.envelope import origin_digest
 from tokenone.vault.seal import SealContext, fingerprint, seal
 
 
+class NotSealed(VerificationFailed):
+    """The console's answer is not to be trusted with a secret."""
+
+    advice = "The secret stayed on this machine. Compare the fingerprint with whoever runs the gateway."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
     """What the secret is for: `endpoint` is the row that was shown to the person."""
@@ -34,14 +40,14 @@ def seal_secret(
 ) -> tuple[dict[str, Any], str]:
     """Returns the body for POST /keys (without a name) and the sealing key's fingerprint.
 
-    Raises VerificationFailed when the answer is for another place, or the sealing key is not the pinned one.
+    Raises NotSealed when the answer is for another place, or the sealing key is not the pinned one.
     """
     try:
         public = unb64(challenge["sealing_key"]["public"])
         endpoint = msgspec.convert(intake.endpoint, Endpoint)
         key_id, nonce, given = str(challenge["key_id"]), str(challenge["challenge"]), challenge["context"]
     except (KeyError, TypeError, msgspec.ValidationError, IntegrityError):
-        raise VerificationFailed("the console's challenge is malformed; nothing was sealed") from None
+        raise NotSealed("the console's challenge is malformed; nothing was sealed") from None
     context = SealContext(
         tenant=intake.tenant,
         provider=intake.provider,
@@ -71,14 +77,12 @@ def _same(context: SealContext, given: Any, endpoint: Endpoint) -> None:
     ]
     if differing or endpoint.provider.value != context.provider:
         named = ", ".join(differing) or "provider"
-        raise VerificationFailed(
-            f"the console's challenge is for something else ({named}); nothing was sealed"
-        )
+        raise NotSealed(f"the console's challenge is for something else ({named}); nothing was sealed")
 
 
 def _pinned(public: bytes, pin: str | None) -> str:
     if len(public) != 32:
-        raise VerificationFailed("the sealing key has not 32 bytes; nothing was sealed")
+        raise NotSealed("the sealing key has not 32 bytes; nothing was sealed")
     actual = fingerprint(public)
     if pin is None:
         return actual
@@ -87,5 +91,5 @@ def _pinned(public: bytes, pin: str | None) -> str:
             "a pin is `sha256:` and 64 hexadecimal digits, as `tokenone key sealing-key` shows it"
         )
     if pin.lower() != actual:
-        raise VerificationFailed(f"the sealing key is {actual} and not the pinned one; nothing was sealed")
+        raise NotSealed(f"the sealing key is {actual} and not the pinned one; nothing was sealed")
     return actual

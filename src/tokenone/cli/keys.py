@@ -227,8 +227,12 @@ def destroy(
 
 
 def _confirm(yes: bool, question: str) -> None:
-    if not yes and not typer.confirm(question, err=True):
-        raise UsageError("nothing was changed")
+    try:
+        agreed = yes or typer.confirm(question, err=True)
+    except typer.Abort:  # nobody is there to answer
+        agreed = False
+    if not agreed:
+        raise UsageError("nothing was changed; --yes does it without asking")
 
 
 def _change(desk: Desk, key: str, action: str, reason: str | None) -> None:

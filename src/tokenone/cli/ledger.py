@@ -14,7 +14,6 @@ import typer
 from tokenone.cli.client import Document
 from tokenone.cli.desk import Desk, verb
 from tokenone.cli.exits import UsageError
-from tokenone.cli.output import moment
 from tokenone.errors import IntegrityError, NotFound, VerificationFailed
 from tokenone.ledger.entry import unb64
 from tokenone.ledger.facts import read_facts
@@ -25,6 +24,10 @@ from tokenone.ledger.verify import verify
 group = typer.Typer(no_args_is_help=True, help="The signed ledger, checked offline.")
 
 _MAX_KEY_FILE: Final = 4096
+OWN_KEY: Final = (
+    "The key is the one in log.json: this proves that the files agree with each other. "
+    "Name a key that you know from elsewhere with --public-key."
+)
 PublicKey = Annotated[
     str | None,
     typer.Option(
@@ -85,7 +88,7 @@ def _tell(desk: Desk, report: Report) -> None:
     if report.ok:
         desk.output.say("Verified.")
     if report.key_from != "given":
-        desk.output.say("The key is the one in log.json: this proves that the files agree with each other.")
+        desk.output.say(OWN_KEY)
 
 
 @verb(group, "receipt")
@@ -103,17 +106,20 @@ def check_receipt(
     raw = record.read_bytes() if record is not None else None
     found = verify_receipt(text, _key(public_key) if public_key is not None else _own_key(desk), raw)
     said = found.statement
-    desk.output.say("Verified: the entry stood in this signed batch.")
+    desk.output.say(f"Verified: entry {found.seq} stands in a signed batch of slot {said.slot}.")
     desk.output.one(
         {
             "origin": said.origin,
             "slot": said.slot,
             "seq": found.seq,
-            "signed": moment(said.at_us),
-            "batch": f"{said.size} entries from seq {said.first}",
+            "signed_us": said.at_us,
+            "first": said.first,
+            "size": said.size,
             "leaf": found.leaf.hex(),
         }
     )
+    if public_key is None:
+        desk.output.say(OWN_KEY)
 
 
 def _own_key(desk: Desk) -> bytes:

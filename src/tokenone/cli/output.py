@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain
 from typing import Any, NamedTuple
@@ -54,7 +54,7 @@ class Output:
             self._json(document)
             return
         columns = (Column("field", lambda row: row["field"]), Column("value", lambda row: row["value"]))
-        pairs = ({"field": name, "value": plain(name, value)} for name, value in document.items())
+        pairs = ({"field": _heading(name), "value": plain(name, value)} for name, value in _flat(document))
         if self._out.is_terminal:
             self._table(pairs, columns)
         else:
@@ -121,7 +121,24 @@ def write_json_lines(rows: Iterable[Document]) -> None:
 
 def field(name: str, heading: str | None = None) -> Column:
     """A column that shows one field."""
-    return Column(heading or name.replace("_", " "), lambda row: plain(name, row.get(name)))
+    return Column(heading or _heading(name), lambda row: plain(name, row.get(name)))
+
+
+def _heading(name: str) -> str:
+    """Shows a field's name without what its value shows by itself: the unit."""
+    return name.removesuffix("_us").removesuffix("_nano").replace("_", " ")
+
+
+def _flat(document: Document, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields a document's fields in order, those of inner objects as `outer.inner`, of lists as `outer.1`."""
+    for name, value in document.items():
+        inner = value
+        if isinstance(value, list) and any(isinstance(one, dict) for one in value):
+            inner = {str(number): one for number, one in enumerate(value, 1)}
+        if isinstance(inner, dict) and inner:
+            yield from _flat(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", None if inner == {} else inner
 
 
 def plain(name: str, value: Any) -> str:
@@ -134,6 +151,8 @@ def plain(name: str, value: Any) -> str:
         return f"${usd_text(value)}"
     if name.endswith("_us") and isinstance(value, int):
         return moment(value) if value > _SPAN_LIMIT_US else f"{value / 1_000_000:g} s"
+    if isinstance(value, list) and not any(isinstance(one, (dict, list)) for one in value):
+        return ", ".join(str(one) for one in value)
     if isinstance(value, (dict, list)):
         return json.dumps(value)
     return str(value)

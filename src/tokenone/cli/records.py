@@ -114,6 +114,7 @@ def show_call(desk: Desk, call: Annotated[str, typer.Argument(help="The id in x-
 By = Annotated[
     str, typer.Option("--by", help="Comma list of tenant, project, workload, key, provider, model, day.")
 ]
+_NAMED: Final = frozenset(("tenant", "project", "workload", "key"))
 _SUMS: Final = ("calls", "unpriced", "cost_nano", "fee_nano", "input", "output")
 
 
@@ -136,9 +137,20 @@ def report(
 ) -> None:
     """Show cost, fee and tokens, grouped. Calls without a price are counted, never guessed."""
     items = _cost_items(desk, by, tenant, since, until)
+    if not desk.output.as_json:
+        _put_names(desk.client, items, by.split(","))
     columns = [field(name) for name in by.split(",")]
     columns += [field(name, name.removesuffix("_nano")) for name in _SUMS]
     desk.output.rows(items, columns)
+
+
+def _put_names(client: Client, items: list[Document], groups: list[str]) -> None:
+    """Puts names in the place of ids, for people."""
+    for group in groups:
+        if items and group in _NAMED:
+            names = {row["id"]: row["name"] for row in client.pages(f"/{group}s")}
+            for item in items:
+                item[group] = names.get(item[group], item[group])
 
 
 @verb(costs, "export")

@@ -1,6 +1,6 @@
 """Finds what people name: scopes by path (`acme/web/ingest`), keys and endpoints by name, anything by id.
 
-Law: a name that fits two rows is a conflict, never a guess.
+Law: a name that fits two rows is a conflict, never a guess; a destroyed key gives its name free.
 """
 
 from __future__ import annotations
@@ -16,6 +16,10 @@ from tokenone.errors import Conflict, NotFound
 Kind = Literal["tenant", "project", "workload"]
 KINDS: Final[tuple[Kind, ...]] = ("tenant", "project", "workload")
 _ID: Final = re.compile(r"[a-z0-9]{2,10}_[0-9a-z]{8,40}")
+
+
+class Ambiguous(Conflict):
+    advice = "The `list` command shows the ids."
 
 
 class Place(NamedTuple):
@@ -45,8 +49,8 @@ def split_path(text: str) -> list[str]:
 def find_scope(client: Client, text: str) -> Place:
     """Finds a scope by path or id."""
     parts = split_path(text)
-    if len(parts) == 1 and _ID.fullmatch(text):
-        return _by_id(client, text)
+    if _ID.fullmatch(text) and (found := _by_id(client, text)) is not None:
+        return found
     parent: dict[str, str | int | None] = {}
     place: Place | None = None
     for kind, part in zip(KINDS, parts, strict=False):
@@ -83,20 +87,26 @@ def find_endpoint(client: Client, text: str | None, provider: str, tenant: str) 
     return presets[0]
 
 
-def _by_id(client: Client, text: str) -> Place:
+def find_any_endpoint(client: Client, text: str) -> Document:
+    """Finds an endpoint of whomever by id or name."""
+    return _named(client.pages("/endpoints"), text, "endpoint")
+
+
+def _by_id(client: Client, text: str) -> Place | None:
     for kind in KINDS:
         try:
             return Place(kind, client.get(path_of(f"{kind}s", text)))
         except ProblemAnswer as refused:
             if refused.answered_status != 404:
                 raise
-    raise NotFound(f"there is no scope {text}")
+    return None
 
 
 def _named(rows: Iterable[Document], text: str, noun: str) -> Document:
     found = [row for row in rows if text in (row["id"], row["name"])]
+    found = [row for row in found if row.get("state") != "destroyed"] or found
     if not found:
         raise NotFound(f"there is no {noun} {text}")
     if len(found) > 1:
-        raise Conflict(f"more than one {noun} is named {text}; give its id")
+        raise Ambiguous(f"more than one {noun} is named {text}; give its id")
     return found[0]

@@ -28,6 +28,29 @@ _HTTP_CODES: Final = {
 _SURPLUS: Final = "extra_forbidden"
 _QUOTING: Final = frozenset({"value_error", "assertion_error"})
 """Pydantic's kinds whose messages are written by us; all other kinds' messages are not used at all."""
+_WORDS: Final = {
+    "missing": "missing",
+    _SURPLUS: "not known here",
+    "json_invalid": "not JSON",
+    "literal_error": "one of {expected}",
+    "enum": "one of {expected}",
+    "string_type": "a text",
+    "int_type": "an integer",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "model_attributes_type": "an object",
+    "model_type": "an object",
+    "string_too_short": "{min_length} characters or more",
+    "string_too_long": "{max_length} characters or fewer",
+    "string_pattern_mismatch": "not of the documented form",
+    "too_short": "{min_length} items or more",
+    "too_long": "{max_length} items or fewer",
+    "greater_than_equal": "{ge} or more",
+    "greater_than": "more than {gt}",
+    "less_than_equal": "{le} or less",
+    "less_than": "less than {lt}",
+}
+"""What is expected, by pydantic's kind; the figures in braces are the schema's own, never what was sent."""
 
 
 def install(app: FastAPI) -> None:
@@ -90,8 +113,8 @@ def answer(  # noqa: PLR0913 - the members of a problem
 
 
 def fields(errors: Sequence[Any]) -> list[dict[str, str]]:
-    """Names the fields at fault by our own names for them, with pydantic's kind of fault; a surplus field's
-    name is the sender's text, so only its place is told."""
+    """Names the fields at fault by our own names for them, and what is expected there; a surplus field's name
+    is the sender's text, so only its place is told."""
     named = []
     for error in errors:
         place = list(error["loc"])
@@ -101,13 +124,16 @@ def fields(errors: Sequence[Any]) -> list[dict[str, str]]:
             place = ["body"]
         if place and place[0] == "query" and error["type"] == _SURPLUS:
             place = ["query", "(unknown parameter)"]
-        fault = (
-            str(error["msg"]).removeprefix("Value error, ")
-            if error["type"] in _QUOTING
-            else str(error["type"])
-        )
-        named.append({"at": ".".join(map(str, place)), "problem": fault})
+        named.append({"at": ".".join(map(str, place)), "problem": _fault(error)})
     return named
+
+
+def _fault(error: Any) -> str:
+    """Says what is expected; an unusual kind of fault by pydantic's word for it."""
+    kind = str(error["type"])
+    if kind in _QUOTING:
+        return str(error["msg"]).removeprefix("Value error, ")
+    return _WORDS.get(kind, kind).format_map(error.get("ctx") or {})
 
 
 def request_id(request: Request) -> str:
