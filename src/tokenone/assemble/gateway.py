@@ -43,7 +43,7 @@ from tokenone.meter.rate import PriceBook
 from tokenone.route.catalog import Catalog
 from tokenone.route.health import Health
 from tokenone.route.plan import Planner
-from tokenone.rows import Key, KeyVersion
+from tokenone.rows import Delta, Key, KeyVersion
 from tokenone.scope import Directory, Limits, Touched
 from tokenone.secret import reveal
 from tokenone.store import Index, Store
@@ -164,9 +164,20 @@ class Follow:
     async def catch_up(self) -> None:
         """Applies what changed since the directory's revision; raises StoreUnavailable."""
         async with self.turn:
-            delta = await self.store.delta(self.house.directory.revision)
+            delta, whole = await self._changes()
             self.house.clock.anchor(delta.database_us)
-            self._react(self.house.directory.apply(delta))
+            directory = self.house.directory
+            self._react(directory.renew(delta) if whole else directory.apply(delta))
+
+    async def _changes(self) -> tuple[Delta, bool]:
+        """Returns what changed, or everything where the database is another one or was set back."""
+        if not self.store.renewed:
+            since = self.house.directory.revision
+            delta = await self.store.delta(since)
+            if delta.revision >= since:
+                return delta, False
+        _say("the database was replaced or set back: everything is read anew")
+        return await self.store.delta(0), True
 
     def _react(self, touched: Touched) -> None:
         """Drops what was derived from rows that changed, and cuts the calls of compromised keys."""

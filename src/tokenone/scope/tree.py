@@ -68,6 +68,16 @@ class Directory:
         self.refreshed_us = self._clock.monotonic_us()
         return touched
 
+    def renew(self, delta: Delta) -> Touched:
+        """Takes a delta of everything in the place of all that was known: the database is another one now."""
+        before = self._shelf
+        self._shelf = Shelf()
+        touched = self.apply(delta)
+        touched.keys |= before.keys.keys()
+        touched.tokens |= before.tokens.keys()
+        self._forget({EVERYBODY})
+        return touched
+
     def stale(self, tenant: Tenant, clock: Clock) -> bool:
         """Says whether the database has been away for longer than the tenant allows."""
         return clock.monotonic_us() - self.refreshed_us > tenant.staleness_us

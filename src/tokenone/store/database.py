@@ -59,6 +59,9 @@ class Database:
         self.clock = clock
         self.schema = schema if self.is_postgresql else None
         self.engine = self._engine(sync)
+        self._file = None if self.is_postgresql else _stamp(self.url.database)
+        self.generation = 0
+        """Counts how often another file stood at SQLite's path."""
 
     @property
     def is_postgresql(self) -> bool:
@@ -86,9 +89,19 @@ class Database:
         _teach_sqlite(engine, sync)
         return engine
 
+    async def _see(self) -> None:
+        """Sees to it that what is open is what stands at SQLite's path: a file that was moved away would answer
+        on, for ever and to nobody else. Where another stands there, connections are made anew."""
+        if self.is_postgresql or self._file == (stamp := _stamp(self.url.database)):
+            return
+        self._file = stamp
+        self.generation += 1
+        await self.engine.dispose()
+
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """One consistent moment; writes are refused on PostgreSQL and pointless on SQLite."""
+        await self._see()
         async with converted(), self.engine.connect() as connection:
             if self.is_postgresql:
                 await connection.execution_options(
@@ -100,6 +113,7 @@ class Database:
     @asynccontextmanager
     async def writing(self) -> AsyncIterator[AsyncConnection]:
         """A bare write transaction: no revision, no event (the index, leases, idempotency)."""
+        await self._see()
         async with converted(), self.engine.connect() as connection:
             await connection.execution_options(tokenone_write=True)
             async with connection.begin():
@@ -163,6 +177,15 @@ def _make_private(path: str | None) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
     except OSError:
         raise StoreUnavailable("the database file cannot be opened") from None
+
+
+def _stamp(path: str | None) -> tuple[int, int]:
+    """Returns which file stands at a path now; StoreUnavailable where none does."""
+    try:
+        found = os.stat(str(path))
+    except OSError:
+        raise StoreUnavailable("the database file is gone") from None
+    return found.st_dev, found.st_ino
 
 
 def _teach_sqlite(engine: AsyncEngine, sync: str) -> None:

@@ -77,6 +77,9 @@ class Changes:
         self._listening: AsyncConnection | None = None
         self._notified = asyncio.Event()
         self.delivered = 0
+        self._generation = 0
+        self.renewed = False
+        """The database is another one than before; whoever follows it reads everything."""
 
     async def wait(self, timeout_s: float) -> bool:
         """True as soon as there is something to fetch, False after `timeout_s`; StoreUnavailable when the
@@ -96,7 +99,12 @@ class Changes:
         return True
 
     async def _moved(self) -> bool:
-        return await read_revision(self._database) != self.delivered
+        revision = await read_revision(self._database)
+        if self._generation != self._database.generation:
+            self._generation = self._database.generation
+            self.renewed = True
+            await self.close()
+        return self.renewed or revision != self.delivered
 
     async def _pause_sqlite(self, seconds: float) -> None:
         """Returns when another connection has committed since the last look, or after `seconds`."""

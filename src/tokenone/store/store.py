@@ -52,7 +52,14 @@ class Store:
         """Returns what changed after revision `since` with the database's time; 0 asks for everything."""
         delta = await read_delta(self._database, since)
         self._changes.delivered = delta.revision
+        if not since:
+            self._changes.renewed = False
         return delta
+
+    @property
+    def renewed(self) -> bool:
+        """Says that the database is another one since the last delta of everything."""
+        return self._changes.renewed
 
     async def changed(self, timeout_s: float) -> bool:
         """Waits until there is more than the last delta gave: True at once then, False after `timeout_s`."""
