@@ -13,20 +13,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 
-from kit.battered import Battered
+from kit.battered import Battered, laid_out
+from kit.installation import Installation
+from kit.postgres import Postgres, server_of
 from kit.processes import SECONDS, full_house
 from kit.routes import Route, route_to
 from kit.until import until
 
-BOUND_US = 2_000_000
+BOUND_US = 1_500_000
 FILES = ("management.db", "management.db-wal", "management.db-shm")
 
 
 @pytest.fixture(scope="module")
 def brief(alone: Battered) -> Route:
-    """A tenant that trusts an old directory for two seconds only."""
+    """A tenant that trusts an old directory for a second and a half only."""
     alone.whole()
     return route_to(alone.house, "brief", alone.upstream.origin, staleness_us=BOUND_US)
 
@@ -52,7 +55,7 @@ def outlives(alone: Battered, brief: Route, away: Callable[[], object], back: Ca
     recovered = time.monotonic() - began
     assert full_house(alone.house) == [pid]
     print(
-        f"\nrefused {stale:.1f} s after it went (bound {BOUND_US / 1e6:.0f} s), served {recovered:.1f} s after it came"
+        f"\nrefused {stale:.1f} s after it went (bound {BOUND_US / 1e6:.1f} s), served {recovered:.1f} s after it came"
     )
 
 
@@ -110,3 +113,41 @@ def test_a_database_that_is_replaced_by_a_backup_is_followed_from_there(
     later = desk.tenant("made after the backup came back")
     house.until_current()
     assert later in {row["id"] for row in desk.api("GET", "/tenants?limit=200")["items"]}
+
+
+@pytest.fixture(scope="module")
+def on_postgresql(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Battered, Route, Postgres]]:
+    server = server_of(request)
+    url = server.new_database()
+    settings = {"TOKENONE_DATABASE__URL": url, "TOKENONE_DATABASE__INDEX_URL": url}
+    house = Installation(tmp_path_factory.mktemp("outage") / "data", settings=settings)
+    house.init()
+    with laid_out(house) as alone:
+        yield alone, route_to(house, "brief", alone.upstream.origin, staleness_us=BOUND_US), server
+
+
+def test_a_postgresql_that_is_stopped(on_postgresql: tuple[Battered, Route, Postgres]) -> None:
+    alone, brief, postgres = on_postgresql
+    outlives(alone, brief, postgres.server.stop, postgres.server.ensure_postgres_running)
+
+
+def test_a_postgresql_that_hangs(on_postgresql: tuple[Battered, Route, Postgres]) -> None:
+    alone, brief, postgres = on_postgresql
+    postmaster = psutil.Process(postgres.server.get_pid())
+    frozen: list[psutil.Process] = []
+
+    def freeze() -> None:
+        for process in (postmaster, *postmaster.children()):
+            process.suspend()
+            frozen.append(process)
+
+    def thaw() -> None:
+        while frozen:
+            frozen.pop().resume()
+
+    try:
+        outlives(alone, brief, freeze, thaw)
+    finally:
+        thaw()
