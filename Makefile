@@ -58,13 +58,13 @@ test-long: setup  ## The long campaigns too
 
 .PHONY: check-quiet
 check-quiet: setup
-	@$(RUN)/lint-imports --no-cache >/dev/null || { $(RUN)/lint-imports --no-cache; exit 1; }
+	@$(RUN)/lint-imports --no-cache --no-logo >/dev/null || { $(RUN)/lint-imports --no-cache --no-logo; exit 1; }
 
 check: setup  ## ruff, mypy strict, floors, size limits
 	@echo "check 1/5: ruff finds no fault"; $(RUN)/ruff check .
 	@echo "check 2/5: the code is formatted"; $(RUN)/ruff format --check .
 	@echo "check 3/5: mypy, strict"; $(RUN)/mypy
-	@echo "check 4/5: imports go down only"; $(RUN)/lint-imports --no-cache
+	@echo "check 4/5: imports go down only"; $(RUN)/lint-imports --no-cache --no-logo
 	@echo "check 5/5: modules and functions are short"; $(RUN)/python tools/sizes.py
 	@echo "check: all five hold"
 

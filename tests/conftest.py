@@ -1,12 +1,17 @@
-"""The whole run: where it connected to is recorded and judged at its end."""
+"""The whole run: where it connected to is recorded and judged at its end; properties are not timed."""
 
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from kit.egress import Account, Recorder
 
 pytest_plugins = ["kit.houses", "kit.postgres", "kit.battered"]
+
+# How fast examples are made says something about the machine's load and nothing about a law.
+settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("project")
 
 _RECORDER = pytest.StashKey[Recorder]()
 _ACCOUNT = pytest.StashKey[Account | None]()
