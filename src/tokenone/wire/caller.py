@@ -235,7 +235,7 @@ class CallerConnection(asyncio.Protocol):
             self._expire_sending(now)
         elif self._stage == _IDLE:
             if not self._bytes_wait():
-                self._close_gently()
+                self._close_idle()
         elif self._stage == _HEAD:
             self._refuse(FramingError("head-timeout", "the request's head took too long", 408))
         elif self._exchange is not None and self._exchange.wants_body:
@@ -298,6 +298,13 @@ class CallerConnection(asyncio.Protocol):
             return
         self.transport.write_eof()
         self._resume_reading()
+
+    def _close_idle(self) -> None:
+        """Ends a connection that waits for a request; in a drain at once, for its last response is long read."""
+        if self._room.draining and not self.transport.get_write_buffer_size():
+            self.transport.close()
+        else:
+            self._close_gently()
 
     def _pause_reading(self) -> None:
         if self._reading and not self.transport.is_closing():
