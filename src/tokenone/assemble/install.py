@@ -184,18 +184,23 @@ def generated_password() -> str:
 
 
 def main() -> None:
-    """`python -m tokenone.assemble.install --dir DIR --admin NAME [--password-stdin]`."""
+    """`python -m tokenone.assemble.install --dir DIR --admin NAME [--password-stdin | --generate-password]`."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--dir", type=Path, required=True)
     parser.add_argument("--admin", default="admin")
     parser.add_argument("--password-stdin", action="store_true")
+    parser.add_argument("--generate-password", action="store_true")
     chosen = parser.parse_args()
+    password = generated_password() if chosen.generate_password else None
     try:
-        person = FirstPerson(chosen.admin, _password(from_stdin=chosen.password_stdin))
-        asyncio.run(install(chosen.dir, person, say))
+        secret = Secret(password.encode()) if password else _password(from_stdin=chosen.password_stdin)
+        asyncio.run(install(chosen.dir, FirstPerson(chosen.admin, secret), say))
     except TokenOneError as error:
         sys.exit(f"tokenone init: {error.sentence}")
-    say(f"ready: start it with `tokenone serve --dir {chosen.dir}`")
+    if password:
+        sys.stdout.write(f"owner `{chosen.admin}`, password shown once: {password}\n")
+    else:
+        say(f"ready: start it with `tokenone serve --dir {chosen.dir}`")
 
 
 def _password(*, from_stdin: bool) -> Secret:

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import resource
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -18,12 +19,10 @@ from typing import Any, Final
 
 import msgspec
 
-from tokenone.assemble.install import FirstPerson, generated_password, install
 from tokenone.assemble.roots import open_keys, open_roots, passphrase_of
 from tokenone.assemble.spec import ConsoleSpec, GatewaySpec, JobsSpec, database_url
 from tokenone.config import CONFIG_NAME, Settings, check_listeners, environment_for_children, load
 from tokenone.errors import ConfigRefused, TokenOneError
-from tokenone.secret import Secret
 from tokenone.supervise import Role, Supervisor, listen
 
 Say = Callable[[str], None]
@@ -184,11 +183,20 @@ def main() -> None:
 
 
 def _make_first(directory: Path, *, allowed: bool) -> None:
+    """Makes an installation in a process of its own: what that imports is heavy and not needed again."""
     if not allowed:
         raise ConfigRefused(f"there is no installation in {directory}; make one with `tokenone init`")
-    password = generated_password()
-    asyncio.run(install(directory, FirstPerson("admin", Secret(password.encode())), _say))
-    _say(f"owner `admin`, password shown once: {password}")
+    command = [
+        sys.executable,
+        "-m",
+        "tokenone.assemble.install",
+        "--dir",
+        str(directory),
+        "--generate-password",
+    ]
+    made = subprocess.run(command, check=False)  # noqa: S603  (our own module)
+    if made.returncode:
+        sys.exit(made.returncode)
 
 
 def _say(line: str) -> None:
