@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ import structlog
 
 from kit.branches import Branch, Executed, branches, watched
 from kit.canaries import Watch, of_token, provider_keys
-from kit.echoes import ECHOES
+from kit.echoes import ECHOES, SPELLINGS, failing_stream
 from kit.fronts import ANTHROPIC, FRONTS, OPENAI, Front, caller
 from kit.grounds import Grounds, lay_out, outside
 from kit.inprocess import InProcess, Manner
@@ -212,6 +212,24 @@ def echoes(walk: Walk) -> None:
         walk.scripted.script = lambda request, echo=echo: echo.bytes_for(presented(request))
         for place, front in zip(places, FRONTS.values(), strict=True):
             assert walk.ask(place, front).status_code == echo.status, echo.name
+
+
+def echoes_in_streams(walk: Walk) -> None:
+    """An error event that gives the key away, for a caller who is told, and in an encoding that goes back as is."""
+    place = walk.route(
+        walk.scripted.origin, "echo in streams", detect={"request": "flag", "response": "flag"}
+    )
+    for name, front in FRONTS.items():
+        for spell in SPELLINGS.values():
+            make = failing_stream(name, spell)
+            walk.scripted.script = lambda request, make=make: make(presented(request))
+            got = walk.ask(place, front, stream=True)
+            assert "was withdrawn" in got.text
+            assert "[removed]" in got.text
+    make = failing_stream("anthropic", SPELLINGS["plain"], zipped=True)
+    walk.scripted.script = lambda request: make(presented(request))
+    with pytest.raises(httpx2.RemoteProtocolError):
+        walk.ask(place, ANTHROPIC, stream=True)
 
 
 def stale_directory(walk: Walk) -> None:
@@ -412,8 +430,8 @@ def full_disk(walk: Walk) -> None:
 
 
 STORIES: tuple[Callable[[Walk], None], ...] = (
-    success, everything_that_goes_wrong, echoes, stale_directory, own_pages, unified_front_without_an_endpoint,
-    ambiguous_and_hidden_bodies, blocked_replies, defects, odd_figures, second_tries, broken_envelopes,
+    success, everything_that_goes_wrong, echoes, echoes_in_streams, stale_directory, own_pages,
+    unified_front_without_an_endpoint, ambiguous_and_hidden_bodies, blocked_replies, defects, odd_figures, second_tries, broken_envelopes,
     callers_and_keys_that_go, probes, full_disk,
 )  # fmt: skip
 

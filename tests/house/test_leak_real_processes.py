@@ -21,7 +21,7 @@ import httpx2
 import pytest
 
 from kit.canaries import Watch, of_token, provider_keys, random_text, tree
-from kit.echoes import ECHOES
+from kit.echoes import ECHOES, SPELLINGS, failing_stream
 from kit.egress import HOOK
 from kit.fronts import FRONTS, OPENAI, caller
 from kit.grounds import Grounds, lay_out, outside
@@ -162,6 +162,11 @@ def echoes(scene: Scene) -> None:
         for front in FRONTS:
             got = scene.ask(scene.echo, echo.name, front)
             assert got.status_code == echo.status, echo.name
+    for name in FRONTS:
+        for spell in SPELLINGS.values():
+            make = failing_stream(name, spell)
+            scene.scripted.script = lambda request, make=make: make(presented(request))
+            assert "was withdrawn" in scene.ask(scene.echo, "an error event", name, stream=True).text
     assert {presented(request).decode() for request in scene.scripted.heard} == set(scene.keys.values())
 
 

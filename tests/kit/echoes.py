@@ -108,3 +108,25 @@ ECHOES: tuple[Echo, ...] = (
         _raw(b"HTTP/1.1 403 No\r\ncontent-type: text/KEY\r\ncontent-length: 2\r\n\r\n{}"), 403,
     ),
 )  # fmt: skip
+
+
+def error_event(front: str, spelled: bytes) -> bytes:
+    """An event in the middle of a stream that says why it ends, in a front's shape."""
+    said = b'"message":"the key ' + spelled + b' was withdrawn"'
+    if front == "anthropic":
+        return b'event: error\ndata: {"type":"error","error":{"type":"api_error",' + said + b"}}\n\n"
+    return b'data: {"error":{' + said + b',"type":"server_error","code":null}}\n\n'
+
+
+def failing_stream(
+    front: str, spell: Callable[[bytes], bytes], *, zipped: bool = False
+) -> Callable[[bytes], bytes]:
+    """A 200 whose stream ends with such an event."""
+    start = b'data: {"type":"message_start","model":"m","choices":[]}\n\n'
+
+    def made(key: bytes) -> bytes:
+        body = start + error_event(front, spell(key))
+        fields = [b"content-encoding: gzip"] if zipped else []
+        return answer(gzip.compress(body) if zipped else body, *fields, kind=b"text/event-stream")
+
+    return made

@@ -8,6 +8,7 @@ returns False where the page may go on to the next attempt.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Final
 
 from tokenone.call.house import Attempt, Call, House
@@ -16,7 +17,7 @@ from tokenone.detect.inspect import Inspection, inspect_body
 from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.decode import decoded, decoder
-from tokenone.dispatch.scrub import Scrubbed, scrub
+from tokenone.dispatch.scrub import Scrubbed, scrub, without_secret
 from tokenone.dispatch.tail import TailReader
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamAuth, UpstreamBroken
 from tokenone.money import usd_text
@@ -166,7 +167,7 @@ async def _stream_long(call: Call, attempt: Attempt, reply: Incoming, first: byt
 
 async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incoming, ending: Ending) -> None:
     """Streams events back: metered on a decoded copy, inspected, the unasked usage chunk withheld."""
-    stream = Stream(house, call, reply)
+    stream = Stream(house, call, reply, _cleaner(house, call, attempt))
     fields = forward.response_headers(reply.headers, decoded=stream.decoded)
     call.exchange.start(reply.status, governed(call, attempt, reply, fields))
     call.in_events = not stream.raw
@@ -193,13 +194,15 @@ class Stream:
     """One event stream on its way back: the meter, the detectors, and what may be forwarded.
 
     Where events may be withheld or changed, an encoded stream (which was not asked for) goes back decoded;
-    elsewhere it goes back as it came and a decoded copy is metered.
+    elsewhere it goes back as it came and a decoded copy is metered. From an error event on, `clean` takes the
+    leased secret out.
     """
 
-    __slots__ = ("_decoder", "_inspector", "decoded", "meter", "raw")
+    __slots__ = ("_clean", "_decoder", "_inspector", "decoded", "meter", "raw")
 
-    def __init__(self, house: House, call: Call, reply: Incoming) -> None:
+    def __init__(self, house: House, call: Call, reply: Incoming, clean: Callable[[bytes], bytes]) -> None:
         assert call.caller is not None
+        self._clean = clean
         encoding = reply.get(b"content-encoding")
         action = call.caller.tenant.detect.response
         changes = call.spliced or _may_change(call)
@@ -217,17 +220,17 @@ class Stream:
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to forward now; what came before a finding that blocks is still among it."""
         if self._decoder is None and not self.raw:
-            return self._look(self.meter.feed(chunk))
+            return self._look(self._cleaned(self.meter.feed(chunk)))
         plain = self._decoder.feed(chunk) if self._decoder is not None else b""
         self._stop_if_damaged()
-        out = self._look(self.meter.feed(plain))
+        out = self._look(self._cleaned(self.meter.feed(plain)))
         return chunk if self.raw else out
 
     def finish(self) -> bytes:
         """Returns what was still held when the stream ended."""
         if self.decoded and self._decoder is not None and not self._decoder.whole:
             raise UpstreamBroken("the stream's encoding ended early")
-        out = self._look(self.meter.finish())
+        out = self._look(self._cleaned(self.meter.finish()))
         if self._inspector is not None:
             out += self._inspector.finish()
         return b"" if self.raw else out
@@ -244,12 +247,35 @@ class Stream:
         if self._inspector is not None:
             ending.verdict, ending.findings = self._inspector.verdict, self._inspector.findings
 
+    def _cleaned(self, out: bytes) -> bytes:
+        if not self.meter.failed:
+            return out
+        clean = self._clean(out)
+        if self.raw and clean != out:
+            raise UpstreamBroken("the provider's error shows a secret and was withheld")
+        return clean
+
     def _look(self, out: bytes) -> bytes:
         return out if self._inspector is None else self._inspector.feed(out)
 
     def _stop_if_damaged(self) -> None:
         if self.decoded and self._decoder is not None and (self._decoder.broken or self._decoder.overflow):
             raise UpstreamBroken("the stream's encoding is damaged")
+
+
+def _cleaner(house: House, call: Call, attempt: Attempt) -> Callable[[bytes], bytes]:
+    """Returns what takes the leased secret out of a piece of a reply, as `_scrubbed` does of a whole one."""
+
+    def clean(piece: bytes) -> bytes:
+        assert call.caller is not None
+        one = attempt.candidate
+        if not one.endpoint.fidelity.scrub_errors:
+            return piece
+        return without_secret(
+            piece, house.vault.lease(one.key, one.version, one.endpoint, mode=one.key.mode).secret
+        )
+
+    return clean
 
 
 async def _error_back(

@@ -2,7 +2,7 @@
 
 Law: a body in which the secret does not occur is returned byte for byte, encoding included; one that cannot
 be read (unknown encoding, damaged, a compression bomb) is withheld, for it cannot be vouched for. It works on
-non-2xx replies; running streams are not touched.
+non-2xx replies, and on running streams from an error event on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def scrub(headers: Headers, body: bytes | None, secret: Secret) -> Scrubbed:
 
     None stands for a body that is too long to be looked at.
     """
-    spelled = [form for form in forms(secret) if len(form) >= SHORTEST_FORM]
+    spelled = _spellings(secret)
     kept = [(name, _removed(value, spelled)) for name, value in headers]
     headers_changed = kept != headers
     plain = None if body is None else decoded(body, value_of(headers, b"content-encoding"))
@@ -50,6 +50,15 @@ def scrub(headers: Headers, body: bytes | None, secret: Secret) -> Scrubbed:
     if clean == plain:
         return Scrubbed(kept, body, plain, headers_changed)
     return Scrubbed(_without(kept, b"content-encoding"), clean, clean, True)
+
+
+def without_secret(piece: bytes, secret: Secret) -> bytes:
+    """Returns a decoded piece of a reply without the secret, whatever its spelling."""
+    return _removed(piece, _spellings(secret))
+
+
+def _spellings(secret: Secret) -> list[bytes]:
+    return [form for form in forms(secret) if len(form) >= SHORTEST_FORM]
 
 
 def _removed(text: bytes, spelled: list[bytes]) -> bytes:
