@@ -70,7 +70,7 @@ def run(app: typer.Typer, settings: SettingsSource) -> NoReturn:
     """Runs the command line and exits; errors of commands that are not verbs end here in the same manner."""
     desk = Desk(settings)
     try:
-        app(obj=desk)
+        app(obj=desk, prog_name="tokenone")
     except TokenOneError as error:
         desk.output.complain(error)
         sys.exit(exit_code(error))

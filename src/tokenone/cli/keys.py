@@ -188,6 +188,8 @@ def unassign(
     for assignment in there:
         desk.client.delete(path_of("assignments", assignment["id"]))
     desk.output.say(f"The {place.kind} {scope} may no longer use {row['name']}.")
+    if desk.output.as_json:
+        desk.output.one({"key": row["id"], "scope": place.id, "removed": [one["id"] for one in there]})
 
 
 @verb(group, "suspend")

@@ -155,7 +155,8 @@ def plain(name: str, value: Any) -> str:
         return ", ".join(str(one) for one in value)
     if isinstance(value, (dict, list)):
         return json.dumps(value)
-    return str(value)
+    first, _, rest = str(value).partition("\n")
+    return f"{first} … ({rest.count(chr(10)) + 1} more lines)" if rest else first
 
 
 _SPAN_LIMIT_US = 10**15

@@ -43,6 +43,8 @@ def logout(desk: Desk) -> None:
     """Sign out, here and at the console."""
     desk.client.sign_out()
     desk.output.say(f"Signed out at {desk.client.url}.")
+    if desk.output.as_json:
+        desk.output.one({"url": desk.client.url, "signed_in": False})
 
 
 def whoami(desk: Desk) -> None:

@@ -196,7 +196,7 @@ def set_tenant(  # noqa: PLR0913 - one parameter for each option
     if rates is not None:
         body["rates"] = _read_rates(rates)
     if not body:
-        raise UsageError("name at least one policy; see --help")
+        raise UsageError("name at least one policy")
     desk.output.one(desk.client.patch(place.path, body, revision=place.row["revision"]))
 
 
