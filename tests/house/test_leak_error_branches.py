@@ -431,8 +431,8 @@ def full_disk(walk: Walk) -> None:
 
 STORIES: tuple[Callable[[Walk], None], ...] = (
     success, everything_that_goes_wrong, echoes, echoes_in_streams, stale_directory, own_pages,
-    unified_front_without_an_endpoint, ambiguous_and_hidden_bodies, blocked_replies, defects, odd_figures, second_tries, broken_envelopes,
-    callers_and_keys_that_go, probes, full_disk,
+    unified_front_without_an_endpoint, ambiguous_and_hidden_bodies, blocked_replies, defects, odd_figures,
+    second_tries, broken_envelopes, callers_and_keys_that_go, probes, full_disk,
 )  # fmt: skip
 
 
