@@ -32,6 +32,9 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    left = [item for item in terminalreporter.stats.get("deselected", ()) if item.get_closest_marker("long")]
+    if left:
+        terminalreporter.write_line(f"left out: {len(left)} long campaigns, which make test-long runs")
     made = config.stash.get(_ACCOUNT, None)
     if made is not None:
         terminalreporter.write_line(made.line(), green=made.clean, red=not made.clean)
