@@ -74,6 +74,19 @@ def test_a_key_taken_away_during_the_first_attempt_is_not_used_for_the_second(
     assert until(lambda: stage.kinds(got.headers["x-tokenone-call"])[2:], "the refusal") == ["deny"]
 
 
+def test_a_key_compromised_while_its_own_call_waits_ends_that_call_and_says_so(stage: Stage) -> None:
+    def script(_: bytes) -> bytes:
+        stage.house.api("POST", f"/keys/{stage.keys[0]}/compromise")
+        return FINE
+
+    stage.provider.script = script
+    got = stage.ask()
+    assert len(stage.provider.heard) == 1
+    assert (got.status_code, OPENAI.refusal(got.content)["code"]) == (403, "key_compromised")
+    told = until(lambda: stage.kinds(got.headers["x-tokenone-call"])[1:], "the outcome")
+    assert told == ["outcome"]
+
+
 def test_a_token_revoked_during_the_first_attempt_gets_no_second(stage: Stage) -> None:
     def script(_: bytes) -> bytes:
         stage.house.api("POST", f"/tokens/{stage.place.token_id}/revoke")

@@ -220,12 +220,15 @@ class InProcess:
 
     # ── its rows, by the verbs of a management desk ────────────────────────────────────────────────────
     def apply(self, *rows: Row, removed: tuple[Removed, ...] = ()) -> None:
-        """Gives rows to the directory, as one delta, and forgets what was derived from keys among them."""
+        """Gives rows to the directory, as one delta, and reacts to the keys among them as a worker does."""
 
         def applied() -> None:
             delta = Delta(next(self._revisions), self.house.clock.now_us(), rows, removed)
-            for key in self.house.directory.apply(delta).keys:
-                self.house.vault.forget(key)
+            for name in self.house.directory.apply(delta).keys:
+                self.house.vault.forget(name)
+                key = self.house.directory.key(name)
+                if key is None or key.state is KeyState.COMPROMISED:
+                    self.house.running.cut(name)
 
         self.do(applied)
 
