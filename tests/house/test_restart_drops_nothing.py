@@ -15,7 +15,7 @@ from kit.gate import Gate
 from kit.installation import Installation
 from kit.load import Load, failures
 from kit.log import assert_every_intent_has_one_outcome, assert_verified, read_log
-from kit.processes import SECONDS, family, full_house, gone
+from kit.processes import SECONDS, family, full_house, gone, gone_pid
 from kit.routes import Route
 from kit.slowcall import slow_call
 from kit.until import until
@@ -69,10 +69,6 @@ def test_replacing_the_worker_under_load_shows_no_caller_an_error(house: Install
     assert log.causes()["unknown"] == unknown
     assert_every_intent_has_one_outcome(log)
     print(f"\n3 workers replaced under load: {len(spoken)} calls, 0 errors")
-
-
-def gone_pid(pid: int) -> bool:
-    return not psutil.pid_exists(pid) or gone(psutil.Process(pid))
 
 
 def test_a_stream_goes_on_while_its_worker_is_replaced(house: Installation, slow: Route, gate: Gate) -> None:

@@ -68,3 +68,8 @@ def gone(process: psutil.Process) -> bool:
         return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+
+
+def gone_pid(pid: int) -> bool:
+    """Says the same of a process id."""
+    return not psutil.pid_exists(pid) or gone(psutil.Process(pid))
