@@ -209,6 +209,13 @@ def test_a_database_of_another_version_needs_the_upgrade(place: Path) -> None:
     assert "tokenone upgrade" in ailing(place)["index"].do
 
 
+def test_an_installation_without_an_owner_was_cut_off(place: Path) -> None:
+    with sqlite3.connect(place / "management.db") as database:
+        for table in ("refresh_tokens", "sessions", "people"):
+            database.execute(f"DELETE FROM {table}")
+    assert "tokenone init" in ailing(place)["people"].do
+
+
 def test_prices_older_than_the_installed_ones_are_advice(place: Path) -> None:
     file = place / "pricebook.json"
     book = json.loads(file.read_text())

@@ -42,7 +42,9 @@ from tokenone.wire.tls import server_context
 MIB: Final = 1 << 20
 EXPIRY_DAYS: Final = 14
 SPACE_ADVICE: Final = 1024 * MIB
-_BACKUP: Final = "bring it back from a backup; without it what it protects cannot be opened"
+_BACKUP: Final = (
+    "correct its owner and mode, or bring it back from a backup: nothing that it protects opens without"
+)
 _UPGRADE: Final = "run `tokenone upgrade`"
 
 

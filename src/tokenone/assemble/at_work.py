@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tokenone.assemble.files import RUN_DIRECTORY
-from tokenone.assemble.finding import Finding, advice, ok, wrong
+from tokenone.assemble.finding import Finding, Level, advice, ok, wrong
 from tokenone.assemble.spec import database_url
 from tokenone.clock import SECOND_US, AnchoredClock
 from tokenone.config import Settings
@@ -65,7 +65,15 @@ def _is_missing(place: str) -> bool:
 async def _management(place: str) -> list[Finding]:
     store = await Store.open(place, AnchoredClock())
     try:
-        return [_schema("database", place, await store.schema()), _clock(await _drift_us(store))]
+        schema = _schema("database", place, await store.schema())
+        found = [schema, _clock(await _drift_us(store))]
+        if schema.level is Level.OK and not await store.people.count():
+            found.append(
+                wrong(
+                    "people", "nobody can sign in: `tokenone init` was cut off", "run `tokenone init` again"
+                )
+            )
+        return found
     finally:
         await store.close()
 
