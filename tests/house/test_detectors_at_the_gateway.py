@@ -27,7 +27,7 @@ from kit.until import until
 from tokenone.testing.standin import StandIn, ThreadedListener
 
 BEFORE = "The letters before it are free to go, all of them, word by word: "
-AFTER = " and these stand behind it." * 4
+AFTER = " and these stand behind it." * 30
 
 
 @dataclass(frozen=True)
@@ -300,7 +300,7 @@ def test_a_blocked_stream_ends_before_the_secret_with_an_error_frame(
     guarded: Guarded, way: Way, leak: Leak, pace: str
 ) -> None:
     guarded.standin.reset()
-    faults = {"x-standin-fault": "trickle:0.02"} if pace == "slowly" else {}
+    faults = {"x-standin-fault": "trickle:0.005"} if pace == "slowly" else {}
     answer = guarded.send(("response", "block"), way, echo(way, leak, stream=True), **faults)
     assert answer.status_code == 200
     *passed, frame, rest = answer.content.split(b"\n\n")

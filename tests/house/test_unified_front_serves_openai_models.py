@@ -29,7 +29,9 @@ def model_of(exchange: Exchange) -> str | None:
     return model
 
 
-SERVED = [one for one in POSTED if model_of(one) not in UNKNOWN and model_of(one) is not None]
+KNOWN = [one for one in POSTED if model_of(one) not in UNKNOWN and model_of(one) is not None]
+SERVED = [one for one in KNOWN if one.status != 401]
+KEY_REFUSED = [one for one in KNOWN if one.status == 401]
 ONE_OF_EACH = list({(one.path, one.event_stream, one.status): one for one in SERVED}.values())
 
 
@@ -96,6 +98,17 @@ def test_the_sdk_parses_the_same_at_the_unified_front(front: Front, exchange: Ex
         for url in (f"{front.gateway}/openai/v1", f"{front.gateway}/v1")
     )
     assert parsed(unified, exchange) == parsed(native, exchange)
+
+
+@pytest.mark.parametrize("exchange", KEY_REFUSED or [None], ids=name_of)
+def test_a_refused_provider_key_is_not_the_callers_fault(front: Front, exchange: Exchange) -> None:
+    """The provider's 401 would tell an SDK's user that its own token is wrong: at the unified front it is a 502."""
+    answer = front.post(exchange, exchange.body)
+    assert answer.status_code == 502
+    error = answer.json()["error"]
+    assert (error["code"], error["type"]) == ("upstream_auth", "api_error")
+    assert answer.headers["x-tokenone-error-origin"]
+    assert answer.headers["x-tokenone-key"]
 
 
 def test_every_unified_path_of_openai_is_among_the_recordings() -> None:
