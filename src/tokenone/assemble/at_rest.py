@@ -42,8 +42,9 @@ from tokenone.wire.tls import server_context
 MIB: Final = 1 << 20
 EXPIRY_DAYS: Final = 14
 SPACE_ADVICE: Final = 1024 * MIB
-_BACKUP: Final = (
-    "correct its owner and mode, or bring it back from a backup: nothing that it protects opens without"
+_BACKUP: Final = "correct its owner and mode, or bring it back from a backup; what it protects stays closed"
+_RIGHT_ONE: Final = (
+    "correct passphrase, owner or mode, or bring it back from a backup; what it protects stays closed"
 )
 _UPGRADE: Final = "run `tokenone upgrade`"
 
@@ -109,7 +110,7 @@ def roots_of(directory: Path, settings: Settings) -> tuple[dict[Purpose, Root], 
         try:
             opened[purpose] = open_root(uri, purpose, passphrase)
         except RootRefused as error:
-            found.append(wrong(name, error.detail, _BACKUP))
+            found.append(wrong(name, error.detail, _RIGHT_ONE))
             continue
         found.append(ok(name, opened[purpose].describe()))
     return opened, found

@@ -157,6 +157,7 @@ class Port:
     listen: str
     page: str
     certificate: Path | None
+    asks_for_certificates: bool = False
 
     @property
     def address(self) -> tuple[str, int]:
@@ -170,7 +171,7 @@ def ports(settings: Settings, *, running: bool) -> Iterator[Finding]:
     """Each listener is free, or served by this very installation."""
     gateway, console = settings.gateway, settings.console
     for port in (
-        Port("gateway port", gateway.listen, "/livez", gateway.tls_cert),
+        Port("gateway port", gateway.listen, "/livez", gateway.tls_cert, gateway.client_ca is not None),
         Port("console port", console.listen, "/healthz", console.tls_cert),
     ):
         yield _port(port, running=running)
@@ -211,17 +212,15 @@ def _is_ours(port: Port) -> bool:
     """Says whether what listens answers as we do, with our certificate where there is one."""
     connection = http.client.HTTPConnection(*port.address, timeout=SECONDS)
     if port.certificate is not None:
-        connection = http.client.HTTPSConnection(
-            *port.address, timeout=SECONDS, context=_only(port.certificate)
-        )
+        context = _only(port.certificate)
+        connection = http.client.HTTPSConnection(*port.address, timeout=SECONDS, context=context)
     try:
+        connection.connect()
+        if port.asks_for_certificates:
+            return True  # only our own certificate came so far; without one of ours there is no answer
         connection.request("GET", port.page)
         answer = connection.getresponse()
         return answer.status == http.client.OK and b"ok" in answer.read(64)
-    except ssl.SSLCertVerificationError:
-        return False
-    except ssl.SSLError as error:
-        return "CERTIFICATE_REQUIRED" in str(error)  # ours, asking for a caller's certificate
     except (OSError, http.client.HTTPException):
         return False
     finally:
