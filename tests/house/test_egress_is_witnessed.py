@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from kit.egress import Account, Lookout, account, foreign_rows, is_local, owners, python_with_notes
 from kit.egress_hook import egress_witness
+from kit.houses import Attacked
 
 # No packet leaves: TCP to the broadcast address has no route, UDP to it needs a permission that is not asked
 # for, and a numeric look-up asks nobody.
@@ -115,8 +117,14 @@ def test_a_socket_is_attributed_to_its_process() -> None:
         assert list(owners({inode, 1}, b"NOBODY=HAS-THIS")) == [inode]
 
 
-def test_this_very_run_is_watched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    notes = Path(egress_witness.os.environ[egress_witness.VARIABLE])
+def test_what_a_gateway_dials_is_noted(attacked: Attacked) -> None:
+    assert attacked.healthy()
+    noted_lines = Path(os.environ[egress_witness.VARIABLE]).read_text().splitlines()
+    assert f"{attacked.pid} uvloop 127.0.0.1" in noted_lines
+
+
+def test_this_very_run_is_watched() -> None:
+    notes = Path(os.environ[egress_witness.VARIABLE])
     before = account(notes).connects
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))

@@ -11,6 +11,7 @@ import concurrent.futures
 import itertools
 import socket
 import threading
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import cache
@@ -327,3 +328,14 @@ class InProcess:
     def entries(self) -> list[tuple[str, dict[str, Any]]]:
         """Returns (kind, fields) of every committed entry."""
         return [(entry.kind, entry.fields) for entry in read(self.directory / "ledger" / "0")]
+
+    def counts(self) -> Counter[str]:
+        """Returns what strangers were refused and how often, as far as it is not in the ledger yet."""
+
+        def counted() -> Counter[str]:
+            found: Counter[str] = Counter()
+            for (reason, _, _), times in self.aggregates._counts.items():
+                found[reason] += times
+            return found
+
+        return self.do(counted)
