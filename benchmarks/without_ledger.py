@@ -6,7 +6,7 @@ Law: for measuring alone. It is started as the worker is and differs in this one
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import uvloop
@@ -17,6 +17,11 @@ from tokenone.assemble.spec import GatewaySpec, receive
 
 class Forgotten:
     """Stands for an entry that is at once as good as recorded; its own `Committed`."""
+
+    refused = False
+
+    def then(self, tell: Callable[[bool], None]) -> None:
+        tell(True)
 
     def __await__(self) -> Generator[Any, None, Forgotten]:
         yield from ()

@@ -64,7 +64,11 @@ class ModelUnknown(CallerError):
 
 
 class UnknownPath(CallerError):
-    code, status, advice = "unknown_path", 404, "See the list of paths in the documentation."
+    code, status, advice = (
+        "unknown_path",
+        404,
+        "Served are /openai/v1/…, /anthropic/v1/… and, for OpenAI's inference paths, /v1/….",
+    )
 
 
 class MethodNotAllowed(CallerError):
@@ -159,7 +163,11 @@ class ProviderDenied(DeniedError):
 
 
 class PathDenied(DeniedError):
-    code, status, advice = "path_not_allowed", 403, "Administrative provider paths are never forwarded."
+    code, status, advice = (
+        "path_not_allowed",
+        403,
+        ("Administrative and unknown provider paths are never forwarded."),
+    )
 
 
 class GrantMissing(DeniedError):

@@ -104,7 +104,7 @@ def _resolve(house: House, call: Call) -> None:
     """Finds out what the unified front's model name means, and puts the provider's own name in its place."""
     assert call.caller is not None
     if call.path_class is not PathClass.INFERENCE:
-        raise UnknownPath("the unified front serves inference; use the provider's own path for this")
+        raise UnknownPath("this path is not served at the unified front; use the provider's own for it")
     if call.model is None:
         return
     endpoints = house.directory.endpoints_for(call.caller.scope.tenant)

@@ -16,4 +16,6 @@ def rename_model(body: bytes, model: str) -> bytes:
     for member in members(body):
         if member.key == b'"model"':
             return b"".join((body[: member.start], msgspec.json.encode(model), body[member.end :]))
-    raise MalformedBody("the body does not spell its `model` member plainly")
+    raise MalformedBody(
+        "the model stands where it cannot be replaced (a form, say); name it without a provider"
+    )
