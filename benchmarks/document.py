@@ -41,7 +41,8 @@ def render(results: Results) -> str:
     machine, disk = results.machine, results.disk
     quick = "From a quick run, which shows that everything runs: short windows, no growth to the end. "
     facts = (
-        f"{quick if results.quick else ''}Taken {results.taken}: {machine.cpu}, {machine.cores} cores, {machine.memory_gib:g} GiB, "
+        f"{quick if results.quick else ''}Taken {results.taken}: {machine.cpu}, {machine.cores} cores, "
+        f"{machine.memory_gib:g} GiB, "
         f"{machine.kernel}, Python {machine.python}. One fdatasync of a 4 KiB append on the ledger's disk: "
         f"p50 {disk.p50_us:.0f} µs, p99 {disk.p99_us:.0f} µs ({disk.samples} samples)."
     )
