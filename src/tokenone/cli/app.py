@@ -26,6 +26,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they show local variables, and some of those are secrets
     help="Govern, sign and meter model calls made with your own provider keys.",
+    epilog="Begin with `tokenone init`, `tokenone serve` and `tokenone login NAME`; `tokenone doctor` examines.",
 )
 people.register(app)
 verb(app, "status")(records.status)
@@ -52,7 +53,13 @@ def root(
         Path | None, typer.Option("--dir", help="Data directory (else TOKENONE_DIR, else ./tokenone-data).")
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=lambda wanted: _version(wanted=wanted))
+        bool,
+        typer.Option(
+            "--version",
+            is_eager=True,
+            callback=lambda wanted: _version(wanted=wanted),
+            help="Show it and exit.",
+        ),
     ] = False,
 ) -> None:
     desk: Desk = ctx.obj
