@@ -166,7 +166,7 @@ class PathDenied(DeniedError):
     code, status, advice = (
         "path_not_allowed",
         403,
-        ("Administrative and unknown provider paths are never forwarded."),
+        "Administrative and unknown provider paths are never forwarded.",
     )
 
 

@@ -134,6 +134,46 @@ def test_an_alias_of_a_provider_that_is_not_served_says_so(front: Front) -> None
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_path")
 
 
+def test_anthropics_sdk_at_the_gateways_root_is_told_in_its_dialect_where_to_go(front: Front) -> None:
+    front.standin.reset()
+    client = anthropic.Anthropic(auth_token=front.token, base_url=front.gateway, http_client=http())
+    with pytest.raises(anthropic.NotFoundError) as caught:
+        client.messages.create(**MESSAGE)
+    body: Any = caught.value.body
+    assert body["error"]["code"] == "unknown_path"
+    assert "/anthropic/v1/" in body["error"]["message"]
+    assert not front.standin.received
+
+
+FORM = (
+    b'--cut\r\ncontent-disposition: form-data; name="model"\r\n\r\n%s\r\n'
+    b'--cut\r\ncontent-disposition: form-data; name="file"; filename="a.wav"\r\n\r\nRIFF\x00\xff\r\n--cut--\r\n'
+)
+
+
+def send_form(front: Front, base: str, model: bytes) -> httpx2.Response:
+    front.standin.reset()
+    headers = {"authorization": f"Bearer {front.token}", "content-type": "multipart/form-data; boundary=cut"}
+    url = f"{front.gateway}{base}/audio/transcriptions"
+    return front.installation.http.post(url, headers=headers, content=FORM % model)
+
+
+@pytest.mark.parametrize("base", ["/openai/v1", "/v1/openai-proxy", "/v1"])
+def test_a_form_passes_byte_for_byte(front: Front, base: str) -> None:
+    send_form(front, base, b"whisper-1")
+    (got,) = front.standin.received
+    assert got.request.path == "/openai/v1/audio/transcriptions"
+    assert got.request.body == FORM % b"whisper-1"
+
+
+def test_a_form_names_its_model_without_a_provider(front: Front) -> None:
+    """At the unified front the name would have to be replaced; that is done in JSON alone."""
+    answer = send_form(front, "/v1", b"openai/whisper-1")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "malformed_body")
+    assert "without a provider" in answer.json()["error"]["message"]
+    assert not front.standin.received
+
+
 def test_the_process_tells_that_it_lives_and_is_ready(front: Front) -> None:
     for path in ("/livez", "/readyz"):
         answer = front.get(path, None)
