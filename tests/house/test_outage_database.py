@@ -8,6 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,13 +60,14 @@ def outlives(alone: Battered, brief: Route, away: Callable[[], object], back: Ca
     )
 
 
+def move(source: Path, target: Path) -> None:
+    for name in FILES:
+        if (source / name).exists():
+            (source / name).rename(target / name)
+
+
 def test_a_database_file_that_is_moved_away(alone: Battered, brief: Route, tmp_path: Path) -> None:
     data = alone.whole().house.directory
-
-    def move(source: Path, target: Path) -> None:
-        for name in FILES:
-            if (source / name).exists():
-                (source / name).rename(target / name)
 
     outlives(alone, brief, lambda: move(data, tmp_path), lambda: move(tmp_path, data))
 
@@ -113,6 +115,21 @@ def test_a_database_that_is_replaced_by_a_backup_is_followed_from_there(
     later = desk.tenant("made after the backup came back")
     house.until_current()
     assert later in {row["id"] for row in desk.api("GET", "/tenants?limit=200")["items"]}
+
+
+def test_a_database_that_is_away_at_the_start_is_waited_for(alone: Battered, tmp_path: Path) -> None:
+    house = alone.whole().house
+    house.stop()
+    move(house.directory, tmp_path)
+    seen = len(house.lines)
+    starting = threading.Thread(target=house.start)
+    starting.start()
+    until(lambda: any("gateway 0 ended with 1" in line for line in house.lines[seen:]), "a refusal", SECONDS)
+    assert not any(line.startswith("ready") for line in house.lines[seen:])
+    move(tmp_path, house.directory)
+    starting.join(SECONDS)
+    full_house(house)
+    assert alone.refusal() is None
 
 
 @pytest.fixture(scope="module")
