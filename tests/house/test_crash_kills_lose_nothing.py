@@ -88,6 +88,7 @@ def campaign(pair: Battered, *, kills: int, seed: int) -> None:
     """Kills under load, then holds the segments against what clients and provider know."""
     victim = pair.whole().house
     place = pair.plain.place
+    before = len(pair.upstream.standin.received)
     load = Load(victim.gateway, place, name=f"k{seed}", clients=CLIENTS, think=THINK, seed=seed).start()
     killer = Killer(victim, load, random.Random(seed))
     began = time.monotonic()
@@ -96,7 +97,7 @@ def campaign(pair: Battered, *, kills: int, seed: int) -> None:
     load.wait_whole(CLIENTS)
     spoken = load.stop()
     took = time.monotonic() - began
-    assert_the_law(pair, spoken, kills)
+    assert_the_law(pair, spoken, kills, before)
     slowest, middle = max(killer.back_after), sorted(killer.back_after)[kills // 2]
     print(
         f"\n{kills} kills in {took:.1f} s, seed {seed}: {len(spoken)} calls, {len(failures(spoken))} cut;"
@@ -104,11 +105,12 @@ def campaign(pair: Battered, *, kills: int, seed: int) -> None:
     )
 
 
-def assert_the_law(pair: Battered, spoken: list[Spoken], kills: int) -> None:
+def assert_the_law(pair: Battered, spoken: list[Spoken], kills: int, before: int) -> None:
+    """Requests before this campaign do not count: others damaged the segments that recorded them."""
     log = until(lambda: closed_log(pair.house), "an outcome of every intent", SECONDS)
     assert_every_intent_has_one_outcome(log)
     assert_nothing_told_is_lost(pair.house, log, spoken)
-    bodies = [received.request.body for received in tuple(pair.upstream.standin.received)]
+    bodies = [received.request.body for received in tuple(pair.upstream.standin.received)[before:]]
     assert_nothing_sent_unrecorded(pair.house, log, pair.plain.place.tenant, bodies)
     assert_verified(pair.house, spoken)
     marks = log.marks()
