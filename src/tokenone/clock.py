@@ -52,19 +52,6 @@ class AnchoredClock:
         return moved
 
 
-class Stopwatch:
-    """Measures one thing from when it is made, by the monotonic clock."""
-
-    __slots__ = ("_began",)
-
-    def __init__(self) -> None:
-        self._began = time.monotonic_ns()
-
-    def us(self) -> int:
-        """Returns the microseconds since then."""
-        return (time.monotonic_ns() - self._began) // 1000
-
-
 class FrozenClock:
     """A clock that stands still until it is told to move; for tests and dry runs."""
 

@@ -65,6 +65,8 @@ ORPHAN_SECONDS: Final = 5.0
 CUT_SECONDS: Final = 1.0
 SWITCH_SECONDS: Final = 0.0005
 """How long the ledger's thread waits for the interpreter after fdatasync: callers wait with it."""
+YOUNG_OBJECTS: Final = 20_000
+"""Calls under way are thousands of objects that die by themselves: the collector need not look at each twice."""
 _CALL_SLOT: Final = re.compile(r"call(\d{1,4})_")
 
 
@@ -340,6 +342,7 @@ async def _run() -> int:
     worker = await build(spec)
     gc.collect()
     gc.freeze()  # what was built stays; the collector need not walk it again
+    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
     return await worker.run(inherited)
 
 

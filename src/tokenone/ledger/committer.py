@@ -156,8 +156,10 @@ class Committer:
             post(Probed(self.probe()))
             return True
         self._signalled = False  # before looking: what is queued from here on signals again
-        while self.queue and not self.halted:
+        due = len(self.queue)  # what comes meanwhile gathers for the next signal
+        while due > 0 and self.queue and not self.halted:
             pendings = self._in_hand = self._take()
+            due -= len(pendings)
             try:
                 post(Durable(pendings, self._commit(pendings)))
             except SyncFailed as failed:

@@ -23,6 +23,7 @@ from tokenone.clock import Clock
 from tokenone.errors import IntegrityError, LedgerUnavailable, SlotTaken
 from tokenone.ledger import batch, chain, committer, entry, facts, recovery, segment, walk
 from tokenone.ledger.disk import Disk
+from tokenone.ledger.pace import Pace
 from tokenone.ledger.pairing import OpenIntents, pair_of
 from tokenone.ledger.pending import Pending
 
@@ -97,6 +98,7 @@ class Ledger:
         self._first: asyncio.Future[None] | None = None
         self._stopped: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._pace: Pace | None = None
 
     @classmethod
     def open(
@@ -146,6 +148,7 @@ class Ledger:
                 loop.call_soon_threadsafe(self._on, event)
 
         self._writer.start(post)
+        self._pace = Pace(loop, self._writer.wake)
         self._schedule_ratchet()
         self._flush()
         await self._first
@@ -155,6 +158,8 @@ class Ledger:
         self.healthy = False
         if self._timer:
             self._timer.cancel()
+        if self._pace:
+            self._pace.stop()
         if self._first is not None and not self.fatal.is_set() and self._stopped is None:
             self._stopped = asyncio.get_running_loop().create_future()
             self._writer.stop()
@@ -190,7 +195,11 @@ class Ledger:
         record = self._encode(pending)
         self._open.admit(kind, fields)
         self._chain(pending, record)
-        self._writer.wake()
+        assert self._pace is not None  # healthy, and therefore started
+        if kind == entry.OUTCOME:
+            self._pace.later()
+        else:
+            self._pace.soon()
         return pending
 
     def _encode(self, pending: Pending) -> bytes:
@@ -279,6 +288,8 @@ class Ledger:
             self._first.set_result(None)
 
     def _on_durable(self, event: committer.Durable) -> None:
+        if self._pace is not None:
+            self._pace.committed(len(event.pendings))
         for pending in event.pendings:
             pending.settle(event.signed)
         if not self._flushed_at or event.signed.statement.last < self._flushed_at:

@@ -1,23 +1,23 @@
 """Runs the packaged migrations against a database, in one transaction, on the connection that is given.
 
 Law: the migrations give exactly the metadata (a test compares them on both databases); two processes that
-start at once do not migrate at once; running it again does nothing.
+start at once do not migrate at once; running it again does nothing. Alembic is loaded where it is used: a
+gateway never migrates, and starts an eighth of a second sooner without it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, MetaData, text
 
 from tokenone.store.database import Database, converted
 from tokenone.store.index_schema import index_metadata
 from tokenone.store.schema import metadata
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 _SCRIPTS: Final = Path(__file__).with_name("migrations")
 _LOCK: Final = 0x746F_6B31
@@ -43,6 +43,9 @@ async def migrate_index(database: Database) -> None:
 
 async def schema_of(database: Database, history: str) -> Schema:
     """Tells where a database stands; changes nothing. `history` is `management` or `index`."""
+    from alembic.runtime.migration import MigrationContext  # noqa: PLC0415
+    from alembic.script import ScriptDirectory  # noqa: PLC0415
+
     async with database.reading() as connection:
         present = await connection.run_sync(
             lambda within: MigrationContext.configure(within).get_current_revision()
@@ -62,12 +65,16 @@ async def _migrate(database: Database, history: str, target: MetaData) -> None:
 
 
 def _upgrade(connection: Connection, history: str, target: MetaData) -> None:
+    from alembic import command  # noqa: PLC0415
+
     config = _config(history)
     config.attributes.update(connection=connection, target=target)
     command.upgrade(config, "head")
 
 
 def _config(history: str) -> Config:
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.set_main_option("version_locations", str(_SCRIPTS / history).replace("%", "%%"))
