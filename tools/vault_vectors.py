@@ -21,6 +21,7 @@ from pyhpke.kem_key import KEMKeyPair
 NONCE = bytes(12)
 OPENAI = ("https://api.openai.com",)
 SECRET = b"sk-proj-" + b"vector0123456789" * 4 + b"a1b2"
+CA = "-----BEGIN CERTIFICATE-----\nZm9yIHRlc3RzIGFsb25l\n-----END CERTIFICATE-----\n"
 
 
 def made(label: str, length: int = 32) -> bytes:
@@ -36,9 +37,10 @@ def hkdf(key: bytes, info: str, salt: bytes = bytes(32), length: int = 32) -> by
     return HKDF(SHA256(), length, salt, info.encode()).derive(key)
 
 
-def origin_digest(base_path: str, origins: tuple[str, ...]) -> bytes:
+def origin_digest(base_path: str, origins: tuple[str, ...], ca_pem: str | None = None) -> bytes:
     """`origins` are in normal form here."""
-    return hashlib.sha256(frame(*(t.encode() for t in ("tokenone/origins/1", base_path, *origins)))).digest()
+    place = ("tokenone/origins/1", base_path) if ca_pem is None else ("tokenone/origins/2", base_path, ca_pem)
+    return hashlib.sha256(frame(*(t.encode() for t in (*place, *origins)))).digest()
 
 
 # ── TKE1 ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -52,6 +54,7 @@ def place(name: str, **other: Any) -> dict[str, Any]:
         "version": 1,
         "base_path": "/v1",
         "origins": list(OPENAI),
+        "ca_pem": None,
         "kek_version": 1,
         "kek_hex": made("kek").hex(),
         "dek_hex": made("dek " + name).hex(),
@@ -64,7 +67,8 @@ def place(name: str, **other: Any) -> dict[str, Any]:
 def binding(inputs: dict[str, Any]) -> bytes:
     texts = (inputs[name].encode() for name in ("purpose", "tenant", "provider", "key"))
     bound = inputs["purpose"] == "provider-key"
-    digest = origin_digest(inputs["base_path"], tuple(inputs["origins"])) if bound else bytes(32)
+    where = (inputs["base_path"], tuple(inputs["origins"]), inputs["ca_pem"])
+    digest = origin_digest(*where) if bound else bytes(32)
     return frame(*texts, inputs["version"].to_bytes(8, "big"), digest)
 
 
@@ -95,6 +99,7 @@ def good_envelopes() -> list[dict[str, Any]]:
                 "https://[2001:db8::1]:8443",
             ],
         ),
+        place("a CA of its own", origins=["https://10.0.0.5:8443"], ca_pem=CA),
         place("a JSON document", provider="vertex", secret_hex=json.dumps({"a": "é" * 1500}).encode().hex()),
         place(
             "a commitment key",
@@ -108,7 +113,7 @@ def good_envelopes() -> list[dict[str, Any]]:
         ),
     ]
     names = ("an OpenAI key", "one byte", "a second version under a second KEK", "the largest version")
-    names += ("no base path, a port", "three hosts", "a JSON document", "a commitment key")
+    names += ("no base path, a port", "three hosts", "a CA of its own", "a JSON document", "a commitment key")
     return [
         {"name": name, "opens": True, **case, "envelope_hex": envelope(case).hex()}
         for name, case in zip(names, cases, strict=True)
@@ -129,6 +134,7 @@ def bad_envelopes() -> list[dict[str, Any]]:
         "another host": {"origins": ["https://api.openai.com.example"]},
         "a host more": {"origins": [*OPENAI, "https://sts.example"]},
         "another base path": {"base_path": "/v2"},
+        "a CA where there was none": {"ca_pem": CA},
         "another KEK": {"kek_hex": made("kek 2").hex()},
         "another KEK version asked for": {"kek_version": 2},
     }
@@ -147,6 +153,9 @@ def bad_envelopes() -> list[dict[str, Any]]:
     }
     cases = [(name, right | change, blob) for name, change in moved.items()]
     cases += [(name, right, change(blob)) for name, change in damage.items()]
+    trusting = place("a CA of its own", ca_pem=CA)
+    for name, ca_pem in (("another CA", CA.replace("Zm", "Zn")), ("its CA taken away", None)):
+        cases.append((name, trusting | {"ca_pem": ca_pem}, envelope(trusting)))
     return [
         {"name": name, "opens": False, **inputs, "envelope_hex": given.hex()} for name, inputs, given in cases
     ]

@@ -158,10 +158,19 @@ def test_all_failures_are_one_indistinguishable_error() -> None:
         {"origins": ()},
         {"base_path": "/v2"},
         {"base_path": ""},
+        {"ca_pem": "a CA"},
     ],
 )
 def test_another_origin_set_is_another_digest(change: dict[str, Any]) -> None:
     assert origin_digest(endpoint(**change)) != origin_digest(endpoint())
+
+
+def test_another_ca_is_another_digest_and_a_ca_never_passes_for_an_origin() -> None:
+    one, other = "-----BEGIN CERTIFICATE-----\nAA==\n", "-----BEGIN CERTIFICATE-----\nAQ==\n"
+    assert origin_digest(endpoint(ca_pem=one)) != origin_digest(endpoint(ca_pem=other))
+    assert origin_digest(endpoint(ca_pem="https://a.example", origins=())) != origin_digest(
+        endpoint(origins=("https://a.example",))
+    )
 
 
 def test_the_order_of_origins_counts_and_a_host_never_moves_into_the_path() -> None:
@@ -176,10 +185,10 @@ def test_the_order_of_origins_counts_and_a_host_never_moves_into_the_path() -> N
     "change",
     [
         {"origins": ("https://API.openai.com:443/",)},
-        {"id": "ep_9", "name": "renamed", "models": ("m",), "ca_pem": "a renewed CA"},
+        {"id": "ep_9", "name": "renamed", "models": ("m",)},
     ],
 )
-def test_spelling_name_models_and_ca_leave_the_digest_alone(change: dict[str, Any]) -> None:
+def test_spelling_name_and_models_leave_the_digest_alone(change: dict[str, Any]) -> None:
     assert origin_digest(endpoint(**change)) == origin_digest(endpoint())
 
 
@@ -197,7 +206,7 @@ def test_a_kek_does_not_show_its_material() -> None:
 def test_an_envelope_vector_opens_or_is_refused_as_it_says(envelope_vector: dict[str, Any]) -> None:
     case = envelope_vector
     bound = case["purpose"] == "provider-key"
-    place = endpoint(base_path=case["base_path"], origins=tuple(case["origins"]))
+    place = endpoint(base_path=case["base_path"], origins=tuple(case["origins"]), ca_pem=case["ca_pem"])
     digest = origin_digest(place) if bound else bytes(32)
     binding = Binding(case["purpose"], case["tenant"], case["provider"], case["key"], case["version"], digest)
     kek = Kek(case["tenant"], case["kek_version"], bytes.fromhex(case["kek_hex"]))

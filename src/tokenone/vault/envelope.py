@@ -74,9 +74,12 @@ def commitment_binding(tenant: str) -> Binding:
 
 
 def origin_digest(endpoint: Endpoint) -> bytes:
-    """Digests an endpoint's immutable part: base path and all origins in order, in their normal form."""
+    """Digests where an endpoint's requests may go: base path, its own CA, all origins in order, normalised."""
     origins = (str(parse_origin(origin)).encode() for origin in endpoint.origins)
-    return hashlib.sha256(frame(b"tokenone/origins/1", endpoint.base_path.encode(), *origins)).digest()
+    place: tuple[bytes, ...] = (b"tokenone/origins/1", endpoint.base_path.encode())
+    if endpoint.ca_pem is not None:
+        place = (b"tokenone/origins/2", endpoint.base_path.encode(), endpoint.ca_pem.encode())
+    return hashlib.sha256(frame(*place, *origins)).digest()
 
 
 def seal_envelope(kek: Kek, binding: Binding, secret: bytes) -> bytes:
