@@ -111,7 +111,8 @@ def test_damage_and_a_truncated_tail_are_named_kept_and_gone_around(copied: Copy
     (kept,) = cut.parent.glob("*.torn")
     assert int(kept.name.split(".")[1]) + kept.stat().st_size == size
     calls = [call for call, _ in (call_of(copied.where) for _ in range(20))]
-    assert {call.partition("_")[0] for call in calls} == {"call0", "call1"}
+    slots = {call.partition("_")[0] for call in calls}
+    assert len(slots) == 2, slots  # the second worker may find slot 1 being closed, and take the next
     until(lambda: all(known(house, call) for call in calls), "the new calls in the index", SECONDS)
     assert_told_by_the_verifier(house, damaged.name, copied.receipts[lost])
 
