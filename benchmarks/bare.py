@@ -13,7 +13,7 @@ from pathlib import Path
 
 import uvloop
 
-from tokenone.dispatch.forward import is_event_stream, request_headers, response_headers
+from tokenone.dispatch.forward import content_type, request_headers, response_headers
 from tokenone.types import parse_origin
 from tokenone.wire.client import Client, Outgoing
 from tokenone.wire.edge import Edge
@@ -42,7 +42,7 @@ async def _serve(origin_text: str, ca_file: str | None) -> None:
         )
         reply = await client.send(outgoing)
         headers = response_headers(reply.headers)
-        if is_event_stream(reply.headers):
+        if content_type(reply.headers).startswith(b"text/event-stream"):
             exchange.start(reply.status, headers)
             while (chunk := await reply.chunk()) is not None:
                 if not exchange.write(chunk):

@@ -35,6 +35,21 @@ gateway worker from `/proc/<pid>/stat` over the calls answered in the window, al
 - **Growth**: the calls use the same ten keys at every size, so that the ratio shows what size itself costs.
 """
 
+REFERENCE_WIRE_US = 31
+"""CPU of edge and client alone on the machine that the bars were set on, when their libraries were chosen."""
+_CAUSES = """\
+- **The machine.** Edge and client alone take {bare:.0f} µs here and took {reference} µs where the bars were
+  set: {slower:.1f} times as long. A bar of 100 µs there is about {bar:.0f} µs
+  here; a governed call takes {full:.0f} µs, {over:+.0f} % against that.
+- **Interpreted Python.** What is left has no peak: the profile below is flat, from the first function to the last.
+  Every step of a call is short Python over a few hundred objects, and each costs what the interpreter costs.
+- **Commits under little load.** At 64 connections a commit holds many entries; at 500 calls/s it holds one or two,
+  and its signature, its fdatasync and the thread's two wake-ups are theirs alone: {quiet:.0f} µs of CPU per call there.
+  The intent's commit also stands in every call's latency: one fdatasync is {sync:.0f} µs (p50) on this disk.
+- **Two cores.** Upstream, load and measurement share the second core, and the hypervisor's neighbours take their
+  part: the same scenario has differed by half from run to run. Latency's upper percentiles show that, not the gateway.
+"""
+
 
 def render(results: Results) -> str:
     """Returns the page as Markdown."""
@@ -46,7 +61,10 @@ def render(results: Results) -> str:
         f"{machine.kernel}, Python {machine.python}. One fdatasync of a 4 KiB append on the ledger's disk: "
         f"p50 {disk.p50_us:.0f} µs, p99 {disk.p99_us:.0f} µs ({disk.samples} samples)."
     )
-    parts = [_OPENING, "## The machine", facts, "## The bars", _bars(results), "## Every scenario"]
+    parts = [_OPENING, "## The machine", facts, "## The bars", _bars(results)]
+    if causes := _causes(results):
+        parts += ["## What a call's CPU goes to, and what the misses come from", causes]
+    parts.append("## Every scenario")
     parts.append(_table(["subject", "scenario", *(heading for heading, _ in COLUMNS)], _scenarios(results)))
     compared = ratios(results)
     parts.append("## Peers in the same run")
@@ -72,6 +90,43 @@ def _bars(results: Results) -> str:
         for finding in judge(results)
     )
     return _table(["promise", "bar", "measured", "verdict"], rows)
+
+
+def _cpu(results: Results, scenario: str) -> float | None:
+    found = results.figures(scenario)
+    return None if found is None else found.cpu_us_per_call
+
+
+def _causes(results: Results) -> str:
+    """Splits a governed call by what is left when parts of the gateway are taken away."""
+    full, bare = _cpu(results, "closed-64"), _cpu(results, "closed-64-none")
+    unrecorded, quiet = _cpu(results, "closed-64-unrecorded"), _cpu(results, "open")
+    if full is None or bare is None or unrecorded is None or quiet is None:
+        return ""
+    slower = bare / REFERENCE_WIRE_US
+    rows = (
+        ("edge and client alone, nothing governed", f"{bare:.0f}"),
+        (
+            "who calls, what may be called, detectors, plan, lease, headers, usage, price",
+            f"{unrecorded - bare:.0f}",
+        ),
+        ("two signed, durable entries", f"{full - unrecorded:.0f}"),
+        ("a governed call", f"{full:.0f}"),
+    )
+    return (
+        _table(["part", "CPU µs per call, 64 connections"], rows)
+        + "\n\n"
+        + _CAUSES.format(
+            bare=bare,
+            reference=REFERENCE_WIRE_US,
+            slower=slower,
+            bar=100 * slower,
+            full=full,
+            over=100 * (full / (100 * slower) - 1),
+            quiet=quiet,
+            sync=results.disk.p50_us,
+        )
+    )
 
 
 def _scenarios(results: Results) -> Iterable[Sequence[str]]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenone.dispatch import forward
+from tokenone.dispatch.credential import Unsigned
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import BadSecret
 from tokenone.secret import Secret
@@ -116,7 +117,8 @@ def test_the_providers_key_decides_its_own_header(
     provider: object, secret: bytes, field: tuple[bytes, bytes]
 ) -> None:
     facts = OPENAI if provider is OPENAI else ANTHROPIC
-    assert facts.credential([(b"accept", b"*/*")], Secret(secret)) == [(b"accept", b"*/*"), field]
+    unsigned = Unsigned(b"POST", b"provider.example", b"/v1/x", [(b"accept", b"*/*")], b"{}", 0)
+    assert facts.credential(unsigned, Secret(secret)) == [(b"accept", b"*/*"), field]
 
 
 TAIL = b"A1b2C3d4E5f6G7h8I9j0"
@@ -167,6 +169,6 @@ def test_a_wrong_secret_is_refused_with_a_reason_that_does_not_repeat_it(
 
 
 def test_an_event_stream_is_known_by_its_type() -> None:
-    assert forward.is_event_stream([(b"Content-Type", b"Text/Event-Stream; charset=utf-8")])
-    assert not forward.is_event_stream([(b"content-type", b"application/json")])
-    assert not forward.is_event_stream([])
+    named = [(b"Content-Type", b"Text/Event-Stream; charset=utf-8")]
+    assert forward.content_type(named) == b"text/event-stream; charset=utf-8"
+    assert forward.content_type([]) == b""

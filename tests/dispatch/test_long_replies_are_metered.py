@@ -23,7 +23,8 @@ def read(body: bytes, size: int) -> tuple[str | None, Usage | None]:
         tail.feed(body[at : at + size])
     assert len(tail._head) <= KEPT
     assert len(tail._tail) <= KEPT
-    return FACTS.read(tail.digest(), PATH)
+    found = FACTS.read(tail.digest(), PATH, [])
+    return found.model, found.usage
 
 
 @pytest.mark.parametrize("size", [997, 65_536, 10_000_000])

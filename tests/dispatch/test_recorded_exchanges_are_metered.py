@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from kit.meters import event_meter
 from kit.shared import Exchange, exchanges, require_exchanges
 from tokenone.dispatch.decode import Gunzip
 from tokenone.dispatch.providers import PROVIDERS, Facts
@@ -37,7 +38,7 @@ def facts_of(exchange: Exchange) -> Facts:
 def meter_over(
     exchange: Exchange, pieces: list[bytes], *, withhold: bool = False
 ) -> tuple[StreamMeter, bytes]:
-    meter = facts_of(exchange).stream_meter(exchange.path.encode(), withhold_usage=withhold)
+    meter = event_meter(Provider(exchange.provider), exchange.path.encode(), withhold=withhold)
     out = b"".join(meter.feed(piece) for piece in pieces) + meter.finish()
     return meter, out
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenone.dispatch.providers import PROVIDERS
+from kit.meters import event_meter
 from tokenone.dispatch.streams import StreamMeter
 from tokenone.sse import EventSplitter, data_of
 from tokenone.types import Provider, Usage
@@ -18,7 +18,7 @@ USAGE = b'{"id":"a","model":"gpt-4o","choices":[],"usage":{"prompt_tokens":7,"co
 
 
 def chat(*, withhold: bool) -> StreamMeter:
-    return PROVIDERS[Provider.OPENAI].stream_meter(CHAT, withhold_usage=withhold)
+    return event_meter(Provider.OPENAI, CHAT, withhold=withhold)
 
 
 def chunk(text: str) -> bytes:
@@ -106,7 +106,7 @@ def test_usage_is_read_though_a_callers_own_tool_says_null() -> None:
     tool = b'"tools":[{"parameters":{"default":{"usage":null}}}]'
     counts = b'"usage":{"input_tokens":1000,"output_tokens":2000}'
     last = b'data: {"type":"response.completed","response":{"model":"m",%b,%b}}\n\n' % (tool, counts)
-    meter = PROVIDERS[Provider.OPENAI].stream_meter(b"/v1/responses")
+    meter = event_meter(Provider.OPENAI, b"/v1/responses")
     meter.feed(b'data: {"type":"response.created","response":{"model":"m","usage":null}}\n\n' + last)
     assert meter.usage == Usage(input=1000, output=2000)
     assert meter.ended
@@ -128,9 +128,7 @@ def test_a_last_event_without_its_blank_line_is_still_read_and_withheld() -> Non
 
 
 def test_an_endless_event_is_let_through_in_bounded_memory() -> None:
-    meter = StreamMeter(
-        PROVIDERS[Provider.OPENAI].stream_meter(CHAT)._reader, withhold_usage=True, limit=1000
-    )
+    meter = StreamMeter(event_meter(Provider.OPENAI, CHAT)._reader, withhold_usage=True, limit=1000)
     out = b"".join(meter.feed(b"data: " + b"x" * 200) for _ in range(100))
     assert len(out) >= 100 * 206 - 1200
     assert out + meter.finish() == (b"data: " + b"x" * 200) * 100
@@ -154,13 +152,13 @@ def test_an_endless_event_is_let_through_in_bounded_memory() -> None:
     ],
 )
 def test_an_error_inside_a_stream_is_noted(provider: str, path: bytes, frame: bytes) -> None:
-    meter = PROVIDERS[Provider(provider)].stream_meter(path)
+    meter = event_meter(Provider(provider), path)
     assert meter.feed(frame) == frame
     assert meter.failed
 
 
 def test_anthropic_counts_are_cumulative_and_the_last_one_holds() -> None:
-    meter = PROVIDERS[Provider.ANTHROPIC].stream_meter(b"/v1/messages")
+    meter = event_meter(Provider.ANTHROPIC, b"/v1/messages")
     start = {
         "model": "claude",
         "usage": {"input_tokens": 5, "cache_read_input_tokens": 10, "output_tokens": 1},
@@ -186,7 +184,7 @@ def test_anthropic_counts_are_cumulative_and_the_last_one_holds() -> None:
 @given(st.binary(max_size=200))
 def test_no_event_makes_a_meter_raise(raw: bytes) -> None:
     for provider, path in ((Provider.OPENAI, CHAT), (Provider.ANTHROPIC, b"/v1/messages")):
-        meter = PROVIDERS[provider].stream_meter(path)
+        meter = event_meter(provider, path)
         event = b'data: {"usage":' + raw + b"}\n\n"
         assert meter.feed(event) + meter.finish() == event
 

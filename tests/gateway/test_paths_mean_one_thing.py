@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -55,7 +57,33 @@ def test_long_paths_are_worked_out_and_not_kept() -> None:
     assert kept == []
 
 
-@pytest.mark.parametrize("dialect", [Dialect.OPENAI, Dialect.ANTHROPIC])
+SHAPES: dict[Dialect, Callable[[TokenOneError, Any], dict[str, Any]]] = {
+    Dialect.OPENAI: lambda error, told: {
+        "error": {"message": error.sentence, "type": told["error"]["type"], "param": None, "code": error.code}
+    },
+    Dialect.ANTHROPIC: lambda error, told: {
+        "type": "error",
+        "error": {"type": told["error"]["type"], "message": error.sentence, "code": error.code},
+    },
+    Dialect.GOOGLE: lambda error, told: {
+        "error": {
+            "code": error.status,
+            "message": error.sentence,
+            "status": told["error"]["status"],
+            "details": [
+                {
+                    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+                    "reason": error.code.upper(),
+                    "domain": "tokenone",
+                }
+            ],
+        }
+    },
+    Dialect.AWS: lambda error, _: {"message": error.sentence, "code": error.code},
+}
+
+
+@pytest.mark.parametrize("dialect", list(Dialect))
 @pytest.mark.parametrize(
     ("error", "retry"),
     [
@@ -77,10 +105,9 @@ def test_a_refusal_says_what_it_is_in_the_callers_dialect(
     assert told[b"x-tokenone-error"] == error.code.encode()
     assert told[b"x-should-retry"] == (b"true" if retry else b"false")
     assert told.get(b"retry-after") == (b"3" if error.retry_after else None)
-    decoded = json.loads(body)
-    assert decoded["error"]["code"] == error.code
-    assert error.advice in decoded["error"]["message"]
-    assert (decoded.get("type") == "error") is (dialect is Dialect.ANTHROPIC)
+    assert json.loads(body) == SHAPES[dialect](error, json.loads(body))
+    assert error.advice in body.decode().replace('\\"', '"')
+    assert (b"x-amzn-errortype" in told) is (dialect is Dialect.AWS)
 
 
 def test_an_error_inside_a_stream_is_an_event_of_its_own() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from tokenone.call.house import House
 from tokenone.canonical import Canonical
+from tokenone.dispatch.credential import Unsigned
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import KeyUnusable, NotFound, ProviderError
 from tokenone.rows import Endpoint, Key, KeyVersion
@@ -48,14 +49,16 @@ def _subject(house: House, key_id: str) -> tuple[Key, KeyVersion, Endpoint]:
 
 async def _ask(house: House, key: Key, version: KeyVersion, endpoint: Endpoint) -> dict[str, Any]:
     facts = PROVIDERS[key.provider]
-    method, target, headers = facts.probe
+    method, path, headers = facts.probe
     lease = house.vault.lease(key, version, endpoint, mode=key.mode)
+    origin, target = parse_origin(endpoint.origins[0]), facts.place(endpoint, path)
+    unsigned = Unsigned(method, origin.authority.encode("ascii"), target, headers, b"", house.clock.now_us())
     outgoing = Outgoing(
-        origin=parse_origin(endpoint.origins[0]),
+        origin=origin,
         pool=(key.tenant, key.id, version.version),
         method=method,
-        target=endpoint.base_path.encode("ascii") + target,
-        headers=facts.credential(headers, lease.secret),
+        target=target,
+        headers=facts.credential(unsigned, lease.secret),
         body=b"",
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,

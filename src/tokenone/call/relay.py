@@ -16,8 +16,9 @@ from tokenone.call.settle import COMPLETE, Ending, Settled, close, why_ended
 from tokenone.detect.inspect import Inspection, inspect_body
 from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import attempts, forward
-from tokenone.dispatch.decode import decoded, decoder
+from tokenone.dispatch.decode import Decoder, decoded, decoder
 from tokenone.dispatch.scrub import Scrubbed, scrub, without_secret
+from tokenone.dispatch.streams import Meter
 from tokenone.dispatch.tail import TailReader
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamAuth, UpstreamBroken
 from tokenone.money import usd_text
@@ -36,8 +37,9 @@ async def relay(house: House, call: Call, attempt: Attempt, reply: Incoming, *, 
     try:
         if not 200 <= reply.status < 300:
             return await _error_back(house, call, attempt, reply, ending, last=last)
-        if forward.is_event_stream(reply.headers):
-            await _stream_back(house, call, attempt, reply, ending)
+        stream = Stream.opened(house, call, reply, _cleaner(house, call, attempt))
+        if stream is not None:
+            await _stream_back(call, attempt, reply, ending, stream)
         else:
             await _hold_back(house, call, attempt, reply, ending)
     except (asyncio.CancelledError, CallerGone):
@@ -108,7 +110,7 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
         raise ContentBlocked("the reply's encoding cannot be read, so it cannot be inspected")
     if plain:
         ending.text_bytes = len(plain)
-        ending.model, ending.usage = call.facts.read(plain, call.front.path)
+        ending.model, ending.usage, ending.charged = call.facts.read(plain, call.front.path, reply.headers)
     cleaned = await _inspect_held(house, call, plain, ending)
     fields = reply.headers
     if cleaned is not None:
@@ -162,15 +164,16 @@ async def _stream_long(call: Call, attempt: Attempt, reply: Incoming, first: byt
         chunk = await reply.chunk()
     exchange.finish()
     ending.cause, ending.whole = COMPLETE, True
-    ending.model, ending.usage = call.facts.read(tail.digest(), call.front.path)
+    ending.model, ending.usage, ending.charged = call.facts.read(
+        tail.digest(), call.front.path, reply.headers
+    )
 
 
-async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incoming, ending: Ending) -> None:
-    """Streams events back: metered on a decoded copy, inspected, the unasked usage chunk withheld."""
-    stream = Stream(house, call, reply, _cleaner(house, call, attempt))
+async def _stream_back(call: Call, attempt: Attempt, reply: Incoming, ending: Ending, stream: Stream) -> None:
+    """Streams a reply back: metered on a decoded copy, inspected, the unasked usage chunk withheld."""
     fields = forward.response_headers(reply.headers, decoded=stream.decoded)
     call.exchange.start(reply.status, governed(call, attempt, reply, fields))
-    call.in_events = not stream.raw
+    call.in_events = stream.meter.in_events and not stream.raw
     try:
         while (chunk := await reply.chunk()) is not None:
             if not attempt.answered:
@@ -191,7 +194,7 @@ async def _stream_back(house: House, call: Call, attempt: Attempt, reply: Incomi
 
 
 class Stream:
-    """One event stream on its way back: the meter, the detectors, and what may be forwarded.
+    """One stream on its way back: the meter, the detectors, and what may be forwarded.
 
     Where events may be withheld or changed, an encoded stream (which was not asked for) goes back decoded;
     elsewhere it goes back as it came and a decoded copy is metered. From an error event on, `clean` takes the
@@ -200,22 +203,44 @@ class Stream:
 
     __slots__ = ("_clean", "_decoder", "_inspector", "decoded", "meter", "raw")
 
-    def __init__(self, house: House, call: Call, reply: Incoming, clean: Callable[[bytes], bytes]) -> None:
-        assert call.caller is not None
+    def __init__(
+        self, meter: Meter, machine: Decoder | None, *, encoded: bool, changes: bool,
+        clean: Callable[[bytes], bytes], inspector: StreamInspector | None,
+    ) -> None:  # fmt: skip
         self._clean = clean
-        encoding = reply.get(b"content-encoding")
-        action = call.caller.tenant.detect.response
-        changes = call.spliced or _may_change(call)
-        self._decoder = None if encoding is None else decoder(encoding)
-        self.decoded = changes and self._decoder is not None
-        self.raw = encoding is not None and not self.decoded
+        self._decoder = machine
+        self.decoded = changes and machine is not None
+        self.raw = encoded and not self.decoded
         """Goes back encoded as it came."""
-        if self.raw and _may_change(call):
-            raise ContentBlocked("the stream's encoding cannot be read, so it cannot be inspected")
-        self.meter = call.facts.stream_meter(call.front.path, withhold_usage=call.spliced and not self.raw)
-        self._inspector = None
-        if action is not Action.ALLOW:
-            self._inspector = StreamInspector(house.detectors, action)
+        self.meter = meter
+        self._inspector = inspector
+
+    @classmethod
+    def opened(
+        cls, house: House, call: Call, reply: Incoming, clean: Callable[[bytes], bytes]
+    ) -> Stream | None:
+        """Returns the stream that a reply is, None if it is one document; refuses what cannot be inspected."""
+        assert call.caller is not None
+        encoding = reply.get(b"content-encoding")
+        machine = None if encoding is None else decoder(encoding)
+        readable = encoding is None or machine is not None
+        meter = call.facts.open_meter(
+            call.front.path, forward.content_type(reply.headers), call.spliced and readable
+        )
+        if meter is None:
+            return None
+        if _may_change(call) and not (readable and meter.in_events):
+            raise ContentBlocked("the stream's form cannot be read, so it cannot be inspected")
+        action = call.caller.tenant.detect.response
+        inspects = action is not Action.ALLOW and meter.in_events
+        return cls(
+            meter,
+            machine,
+            encoded=encoding is not None,
+            changes=call.spliced or _may_change(call),
+            clean=clean,
+            inspector=StreamInspector(house.detectors, action) if inspects else None,
+        )
 
     def feed(self, chunk: bytes) -> bytes:
         """Returns what to forward now; what came before a finding that blocks is still among it."""
@@ -244,6 +269,7 @@ class Stream:
         """Puts what was metered and found into the attempt's ending."""
         meter = self.meter
         ending.usage, ending.model, ending.text_bytes = meter.usage, meter.model, meter.text_bytes
+        ending.charged = meter.charged
         if self._inspector is not None:
             ending.verdict, ending.findings = self._inspector.verdict, self._inspector.findings
 

@@ -37,6 +37,8 @@ class Ending:
     """The reply came to its end, as the provider marks it."""
     usage: Usage | None = None
     model: str | None = None
+    charged: int | None = None
+    """What the provider says it charges, in nano-USD."""
     verdict: Action = Action.ALLOW
     findings: tuple[Finding, ...] = ()
     final: bool = True
@@ -122,6 +124,7 @@ def settle(house: House, call: Call, attempt: Attempt, ending: Ending) -> Settle
         cost = price(
             house.book, provider=call.front.provider.value, model=_priced_model(house, call, ending),
             usage=ending.usage, at_us=call.started_us, rates=caller.tenant.rates,
+            reported_nano=ending.charged,
         )  # fmt: skip
     charged = fee(caller.tenant.fee, cost, call.dispatched) if ending.final else None
     return Settled(cost, charged)

@@ -25,6 +25,7 @@ from tokenone.call.house import Attempt, Call, House
 from tokenone.call.relay import LONG_BODY, inspected, relay
 from tokenone.call.settle import Ending, close, why_ended
 from tokenone.dispatch import attempts, forward
+from tokenone.dispatch.credential import Unsigned
 from tokenone.dispatch.rename import rename_model
 from tokenone.errors import (
     ContentBlocked,
@@ -97,7 +98,7 @@ def _peek(call: Call) -> None:
     if content_type is not None and len(head.all(b"content-type")) > 1:
         raise MalformedBody("Content-Type stands more than once, and each may show another model")
     call.peek = call.facts.peek(call.body, content_type.decode("latin-1") if content_type else None)
-    call.model = call.peek.model
+    call.model = call.facts.model_in(call.front.path) or call.peek.model
 
 
 def _resolve(house: House, call: Call) -> None:
@@ -240,12 +241,17 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     headers = forward.request_headers(
         head.headers, clamp=endpoint.fidelity.clamp_encoding, identity=_must_read(call)
     )
+    origin = parse_origin(endpoint.origins[0])
+    target = call.facts.place(endpoint, call.front.path) + forward.request_query(head.target)
+    unsigned = Unsigned(
+        head.method, origin.authority.encode("ascii"), target, headers, call.body, house.clock.now_us()
+    )
     outgoing = Outgoing(
-        origin=parse_origin(endpoint.origins[0]),
+        origin=origin,
         pool=(call.caller.scope.tenant, candidate.key.id, candidate.version.version),
         method=head.method,
-        target=endpoint.base_path.encode("ascii") + call.front.path + forward.request_query(head.target),
-        headers=call.facts.credential(headers, lease.secret),
+        target=target,
+        headers=call.facts.credential(unsigned, lease.secret),
         body=call.body,
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,

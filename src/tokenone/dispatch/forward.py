@@ -82,9 +82,9 @@ def request_query(target: bytes) -> bytes:
     return request_target(target[target.index(b"?") :]) if b"?" in target else b""
 
 
-def is_event_stream(headers: Headers) -> bool:
-    """Says whether the reply is server-sent events."""
-    return (value_of(headers, b"content-type") or b"").lower().startswith(b"text/event-stream")
+def content_type(headers: Headers) -> bytes:
+    """Returns a reply's content type in lower case, empty where it has none."""
+    return (value_of(headers, b"content-type") or b"").lower()
 
 
 def value_of(headers: Headers, lower_name: bytes) -> bytes | None:

@@ -8,9 +8,10 @@ encode is never listed: RFC 3986 (6.2.2.2) has servers read `%63heckpoints` as `
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
+from urllib.parse import unquote
 
 from tokenone.types import PathClass
 
@@ -21,9 +22,19 @@ _DISGUISED: Final = re.compile(
 )
 
 
+class Shape(NamedTuple):
+    """Paths of one form: `form` is matched against the whole raw path, and its group `model`, if it has one,
+    names the model. It decides which percent-escapes a segment may have."""
+
+    method: bytes
+    form: re.Pattern[bytes]
+    kind: PathClass
+
+
 @dataclass(frozen=True, slots=True)
 class PathTable:
-    """`exact` is looked up by method and whole path; `below` by leading segments, any method."""
+    """`exact` is looked up by method and whole path, `shapes` are tried in order, `below` goes by leading
+    segments, any method."""
 
     exact: Mapping[tuple[bytes, bytes], PathClass]
     below: tuple[tuple[bytes, PathClass], ...]
@@ -31,6 +42,7 @@ class PathTable:
     """Paths of which GET and GET {path}/{id} cost nothing."""
     unbilled: frozenset[bytes] = field(default_factory=frozenset)
     """Inference paths that the provider does not charge for."""
+    shapes: Sequence[Shape] = ()
 
     def classify(self, method: bytes, path: bytes) -> PathClass | None:
         """Returns the class of `path` (below the origin, query allowed), None if it is unknown."""
@@ -38,6 +50,9 @@ class PathTable:
         known = self.exact.get((method, path))
         if known is not None:
             return known
+        for shape in self.shapes:
+            if shape.method == method and shape.form.fullmatch(path):
+                return shape.kind
         if not _PLAIN.fullmatch(path) or _DISGUISED.search(path):
             return None
         if method == b"GET" and any(_is_collection_or_item(path, listed) for listed in self.free):
@@ -45,6 +60,15 @@ class PathTable:
         for prefix, kind in self.below:
             if path == prefix or path.startswith(prefix + b"/"):
                 return kind
+        return None
+
+    def model(self, path: bytes) -> str | None:
+        """Returns the model that the path names, decoded; None where paths do not."""
+        path = path.partition(b"?")[0]
+        for shape in self.shapes:
+            found = shape.form.fullmatch(path)
+            if found is not None and "model" in shape.form.groupindex and found["model"] is not None:
+                return unquote(found["model"].decode("ascii"))
         return None
 
     def bills(self, path: bytes) -> bool:

@@ -7,10 +7,12 @@ ends between two and an error can still be told behind them. No I/O, no pricing.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from tokenone.sse import EVENT_LIMIT, EventSplitter, without_event
 from tokenone.types import Usage
+
+EVENT_STREAM: Final = b"text/event-stream"
 
 
 class EventReader(Protocol):
@@ -22,14 +24,40 @@ class EventReader(Protocol):
     failed: bool
     ended: bool
     text_bytes: int
+    charged: int | None
 
     def read(self, event: bytes) -> bool: ...
+
+
+class Meter(Protocol):
+    """Meters one streamed reply of whatever framing, decoded: bytes in, bytes to forward out."""
+
+    @property
+    def usage(self) -> Usage | None: ...
+    @property
+    def model(self) -> str | None: ...
+    @property
+    def charged(self) -> int | None: ...
+    @property
+    def failed(self) -> bool: ...
+    @property
+    def ended(self) -> bool: ...
+    @property
+    def text_bytes(self) -> int: ...
+    @property
+    def in_events(self) -> bool:
+        """Says whether the stream is server-sent events: to be inspected as such, errors told as one more."""
+        ...
+
+    def feed(self, data: bytes) -> bytes: ...
+    def finish(self) -> bytes: ...
 
 
 class StreamMeter:
     """A sans-I/O machine between upstream and caller: decoded bytes in, bytes to forward out."""
 
     __slots__ = ("_reader", "_splitter", "_withhold", "withheld")
+    in_events: Final = True
 
     def __init__(
         self, reader: EventReader, *, withhold_usage: bool = False, limit: int = EVENT_LIMIT
@@ -66,6 +94,11 @@ class StreamMeter:
     def model(self) -> str | None:
         """The model that the provider says it used."""
         return self._reader.model
+
+    @property
+    def charged(self) -> int | None:
+        """What the provider says that it charges, in nano-USD."""
+        return self._reader.charged
 
     @property
     def failed(self) -> bool:

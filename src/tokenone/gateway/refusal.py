@@ -1,8 +1,8 @@
 """Every error in the caller's dialect: status, headers and body, and the frame inside a running stream.
 
 Law: a refusal of ours carries `x-tokenone-error-origin: gateway`, its stable code and advice; `x-should-retry`
-is false whenever another try cannot help, so that SDKs do not multiply retries. Shapes: OpenAI and Anthropic
-API references, error sections.
+is false whenever another try cannot help, so that SDKs do not multiply retries. Shapes: OpenAI's and
+Anthropic's API references, error sections; Google's AIP-193; AWS' restJson1 protocol, operation errors.
 """
 
 from __future__ import annotations
@@ -34,6 +34,16 @@ ANTHROPIC_TYPES: Final = {
     404: "not_found_error", 413: "request_too_large", 429: "rate_limit_error",
     500: "api_error", 503: "overloaded_error", 504: "timeout_error",
 }  # fmt: skip
+GOOGLE_STATUSES: Final = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND",
+    409: "ABORTED", 413: "INVALID_ARGUMENT", 429: "RESOURCE_EXHAUSTED", 503: "UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+AWS_TYPES: Final = {
+    400: "ValidationException", 401: "UnrecognizedClientException", 403: "AccessDeniedException",
+    404: "ResourceNotFoundException", 413: "ValidationException", 429: "ThrottlingException",
+    503: "ServiceUnavailableException", 504: "ModelTimeoutException",
+}  # fmt: skip
 
 
 def openai_body(error: TokenOneError) -> dict[str, object]:
@@ -46,9 +56,32 @@ def anthropic_body(error: TokenOneError) -> dict[str, object]:
     return {"type": "error", "error": {"type": kind, "message": error.sentence, "code": error.code}}
 
 
+def google_body(error: TokenOneError) -> dict[str, object]:
+    status = GOOGLE_STATUSES.get(error.status, "INTERNAL" if error.status >= 500 else "FAILED_PRECONDITION")
+    reason = {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": error.code.upper(),
+        "domain": "tokenone",
+    }
+    return {"error": {"code": error.status, "message": error.sentence, "status": status, "details": [reason]}}
+
+
+def aws_body(error: TokenOneError) -> dict[str, object]:
+    return {"message": error.sentence, "code": error.code}
+
+
+def aws_type(error: TokenOneError) -> str:
+    """Returns the name of the exception that an AWS SDK raises."""
+    return AWS_TYPES.get(
+        error.status, "InternalServerException" if error.status >= 500 else "ValidationException"
+    )
+
+
 BODIES: Final[dict[Dialect, Callable[[TokenOneError], dict[str, object]]]] = {
     Dialect.OPENAI: openai_body,
     Dialect.ANTHROPIC: anthropic_body,
+    Dialect.GOOGLE: google_body,
+    Dialect.AWS: aws_body,
 }
 
 
@@ -68,6 +101,8 @@ def answer(error: TokenOneError, dialect: Dialect, call: str | None) -> tuple[in
         (b"x-tokenone-error", error.code.encode()),
         (b"x-should-retry", b"true" if retry_helps(error) else b"false"),
     ]
+    if dialect is Dialect.AWS:
+        headers.append((b"x-amzn-errortype", aws_type(error).encode()))
     if call is not None:
         headers.append((b"x-tokenone-call", call.encode()))
     if error.retry_after is not None:

@@ -9,21 +9,25 @@ from functools import lru_cache
 from typing import Final
 
 from tokenone.call.house import Front
+from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import UnknownPath
 from tokenone.types import Dialect, Provider
 
 NATIVE: Final[dict[bytes, tuple[Provider, Dialect]]] = {
     b"openai": (Provider.OPENAI, Dialect.OPENAI),
     b"anthropic": (Provider.ANTHROPIC, Dialect.ANTHROPIC),
+    b"azure": (Provider.AZURE, Dialect.OPENAI),
+    b"bedrock": (Provider.BEDROCK, Dialect.AWS),
+    b"cohere": (Provider.COHERE, Dialect.OPENAI),
+    b"google": (Provider.GEMINI, Dialect.GOOGLE),
+    b"openrouter": (Provider.OPENROUTER, Dialect.OPENAI),
+    b"vertex": (Provider.VERTEX, Dialect.GOOGLE),
 }
 ALIASES: Final[dict[bytes, tuple[Provider, Dialect]]] = {
     b"openai-proxy": NATIVE[b"openai"],
     b"anthropic-proxy": NATIVE[b"anthropic"],
+    b"gemini-proxy": NATIVE[b"google"],
 }
-PLANNED: Final = frozenset(
-    {b"google", b"vertex", b"bedrock", b"azure", b"openrouter", b"cohere", b"custom", b"gemini-proxy"}
-)
-"""Prefixes that other providers will use; answered as not served, never forwarded."""
 REMEMBERED_BYTES: Final = 64
 """Longer paths are worked out each time: nobody fills the memory with them, and queries are never kept."""
 
@@ -45,6 +49,13 @@ def _known_front(path: bytes) -> Front:
 
 
 def _front_of(path: bytes) -> Front:
+    front = _named_front(path)
+    if front.provider not in PROVIDERS:
+        raise UnknownPath("this provider is not served by this version")
+    return front
+
+
+def _named_front(path: bytes) -> Front:
     first, _, rest = path[1:].partition(b"/")
     if first == b"v1":
         alias, _, below = rest.partition(b"/")
@@ -53,8 +64,6 @@ def _front_of(path: bytes) -> Front:
         return Front(Provider.OPENAI, path=path, dialect=_dialect_of(path), unified=True)
     if first in NATIVE:
         return _native(NATIVE[first], b"/" + rest)
-    if first in PLANNED:
-        raise UnknownPath("this provider is not served by this version")
     raise UnknownPath
 
 
@@ -68,7 +77,9 @@ def health_alias(path: bytes) -> Provider | None:
 
 def dialect_hint(path: bytes) -> Dialect:
     """Returns the dialect to answer in before the front is known."""
-    return Dialect.ANTHROPIC if b"anthropic" in path[:20] else _dialect_of(path)
+    first, _, rest = path[1:].partition(b"/")
+    place = NATIVE.get(first) or ALIASES.get(rest.partition(b"/")[0])
+    return _dialect_of(path) if place is None else place[1]
 
 
 def _native(place: tuple[Provider, Dialect], path: bytes) -> Front:

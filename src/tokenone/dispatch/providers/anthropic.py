@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from tokenone.dispatch.credential import bearer
+from tokenone.dispatch.credential import bearer, header
 from tokenone.dispatch.forward import value_of
 from tokenone.dispatch.paths import PathTable, posts
 from tokenone.dispatch.peek import Peek, peek
@@ -19,7 +19,7 @@ from tokenone.dispatch.providers.anthropic_replies import AnthropicEvents, read_
 from tokenone.dispatch.providers.counts import lenient
 from tokenone.dispatch.providers.facts import Facts, Probe
 from tokenone.dispatch.shapes import check_shape
-from tokenone.dispatch.streams import StreamMeter
+from tokenone.dispatch.streams import EVENT_STREAM, StreamMeter
 from tokenone.types import Dialect, ErrorClass, Headers, PathClass, Provider
 
 # What is not listed is refused: agents, sessions and environments run on their own, tunnels and vaults hold
@@ -92,7 +92,9 @@ def _splice(body: bytes, _found: Peek, _path: bytes) -> bytes:
     return body  # usage always comes
 
 
-def _open_meter(_path: bytes, withhold_usage: bool) -> StreamMeter:
+def _open_meter(_path: bytes, content_type: bytes, withhold_usage: bool) -> StreamMeter | None:
+    if not content_type.startswith(EVENT_STREAM):
+        return None
     return StreamMeter(AnthropicEvents(), withhold_usage=withhold_usage)
 
 
@@ -102,7 +104,7 @@ ANTHROPIC: Final = Facts(
     default_origin="https://api.anthropic.com",
     base_path="",
     paths=_PATHS,
-    credential_header=_credential,
+    authorise=header(_credential),
     check_secret=_check_secret,
     peek=peek,
     splice=_splice,

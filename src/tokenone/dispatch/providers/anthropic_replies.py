@@ -16,7 +16,7 @@ from tokenone.dispatch.providers.counts import Count, lenient, total
 from tokenone.dispatch.providers.facts import Reading
 from tokenone.dispatch.text import event_text_bytes
 from tokenone.sse import data_of
-from tokenone.types import Usage
+from tokenone.types import Headers, Usage
 
 
 class _CacheCreation(msgspec.Struct, gc=False):
@@ -70,7 +70,7 @@ _MOST_TOOLS: Final = 32
 _APART: Final = {"advisor_message": "advisor_messages", "compaction": "compactions"}
 
 
-def read_reply(body: bytes, _path: bytes) -> Reading:
+def read_reply(body: bytes, _path: bytes, _headers: Headers) -> Reading:
     """Reads model and usage of a whole JSON reply; a body of another shape reports nothing."""
     message = lenient(_message, body)
     if message is None:
@@ -127,7 +127,7 @@ def _merged(earlier: _Usage | None, later: _Usage) -> _Usage:
 class AnthropicEvents:
     """Reads one event stream of messages or of the legacy completions (which report no usage)."""
 
-    __slots__ = ("_raw", "ended", "failed", "model", "text_bytes", "usage")
+    __slots__ = ("_raw", "charged", "ended", "failed", "model", "text_bytes", "usage")
 
     def __init__(self) -> None:
         self._raw: _Usage | None = None
@@ -135,6 +135,7 @@ class AnthropicEvents:
         self.model: str | None = None
         self.failed = self.ended = False
         self.text_bytes = 0
+        self.charged: int | None = None
 
     def read(self, event: bytes) -> bool:
         """Takes one event in; there is nothing to withhold in Anthropic's streams."""

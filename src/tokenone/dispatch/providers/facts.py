@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
-from tokenone.dispatch.credential import CredentialHeader, put
+from tokenone.dispatch.credential import Authorise, Unsigned, put
+from tokenone.dispatch.mint import Mint
 from tokenone.dispatch.paths import PathTable
 from tokenone.dispatch.peek import Peek
-from tokenone.dispatch.streams import StreamMeter
+from tokenone.dispatch.streams import Meter
+from tokenone.rows import Endpoint
 from tokenone.secret import Secret
 from tokenone.types import Dialect, ErrorClass, Headers, PathClass, Provider, Usage
 
@@ -22,6 +24,18 @@ class Reading(NamedTuple):
 
     model: str | None
     usage: Usage | None
+    charged: int | None = None
+    """What the provider says that it charges for the call, in nano-USD."""
+
+
+OpenMeter: TypeAlias = Callable[[bytes, bytes, bool], Meter | None]
+"""(path, content type in lower case, whether to withhold the usage chunk) → the meter of a reply that comes as
+a stream; None for a reply that is one document."""
+
+
+def below_base(endpoint: Endpoint, path: bytes) -> bytes:
+    """Returns where a path lies at an endpoint: below its base path."""
+    return endpoint.base_path.encode("ascii") + path
 
 
 class Probe(NamedTuple):
@@ -41,19 +55,23 @@ class Facts:
     default_origin: str
     base_path: str
     paths: PathTable
-    credential_header: CredentialHeader
+    authorise: Authorise
     check_secret: Callable[[bytes], None]
     """Raises BadSecret with a reason that does not contain the secret."""
     peek: Callable[[bytes, str | None], Peek]
     splice: Callable[[bytes, Peek, bytes], bytes]
     """(body, peek, path) → the body to send: `body` itself unless usage had to be asked for."""
-    read: Callable[[bytes, bytes], Reading]
-    """(reply body, path) → model and usage."""
-    open_meter: Callable[[bytes, bool], StreamMeter]
+    read: Callable[[bytes, bytes, Headers], Reading]
+    """(reply body, path, reply headers) → model, usage, charge."""
+    open_meter: OpenMeter
     error_class: Callable[[int, Headers, bytes], ErrorClass]
     probe: Probe
     model_optional: frozenset[bytes] = frozenset()
     """Inference paths on which the provider has a default model."""
+    place: Callable[[Endpoint, bytes], bytes] = below_base
+    """(endpoint, path) → the raw path to send."""
+    mint: Mint | None = None
+    """Set where a secret may have to be traded for a token that lives shorter."""
 
     def classify(self, method: bytes, path: bytes) -> PathClass | None:
         """Returns the path's class; None is unknown and gets the refusal of an admin path."""
@@ -63,14 +81,14 @@ class Facts:
         """Says whether a call of this inference path costs anything (counting tokens does not)."""
         return self.paths.bills(path)
 
-    def credential(self, headers: Headers, secret: Secret) -> Headers:
-        """Returns `headers` with the provider's credential."""
-        return put(headers, secret, self.credential_header)
+    def model_in(self, path: bytes) -> str | None:
+        """Returns the model that a path names, if it does."""
+        return self.paths.model(path)
+
+    def credential(self, unsigned: Unsigned, secret: Secret) -> Headers:
+        """Returns the request's headers with the provider's credential."""
+        return put(unsigned, secret, self.authorise)
 
     def usage(self, body: bytes, path: bytes) -> Usage | None:
-        """Returns the usage that a whole JSON reply reports."""
-        return self.read(body, path).usage
-
-    def stream_meter(self, path: bytes, *, withhold_usage: bool = False) -> StreamMeter:
-        """Returns a meter for one event stream of this path."""
-        return self.open_meter(path, withhold_usage)
+        """Returns the usage that a whole JSON reply reports in its body."""
+        return self.read(body, path, []).usage

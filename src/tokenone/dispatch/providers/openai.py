@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from tokenone.dispatch.credential import bearer
+from tokenone.dispatch.credential import bearer, header
 from tokenone.dispatch.paths import PathTable, posts
 from tokenone.dispatch.peek import Peek, peek
 from tokenone.dispatch.providers.counts import lenient
@@ -18,7 +18,7 @@ from tokenone.dispatch.providers.facts import Facts, Probe
 from tokenone.dispatch.providers.openai_replies import OpenAIEvents, read_reply
 from tokenone.dispatch.shapes import check_shape
 from tokenone.dispatch.splice import splice_usage
-from tokenone.dispatch.streams import StreamMeter
+from tokenone.dispatch.streams import EVENT_STREAM, StreamMeter
 from tokenone.types import Dialect, ErrorClass, Headers, PathClass, Provider
 
 STREAMS_WITHOUT_USAGE: Final = frozenset((b"/v1/chat/completions", b"/v1/completions"))
@@ -140,7 +140,9 @@ def _splice(body: bytes, found: Peek, path: bytes) -> bytes:
     return splice_usage(body, found) if path in STREAMS_WITHOUT_USAGE else body
 
 
-def _open_meter(path: bytes, withhold_usage: bool) -> StreamMeter:
+def _open_meter(path: bytes, content_type: bytes, withhold_usage: bool) -> StreamMeter | None:
+    if not content_type.startswith(EVENT_STREAM):
+        return None
     return StreamMeter(OpenAIEvents(path), withhold_usage=withhold_usage)
 
 
@@ -150,7 +152,7 @@ OPENAI: Final = Facts(
     default_origin="https://api.openai.com",
     base_path="/v1",
     paths=_PATHS,
-    credential_header=bearer,
+    authorise=header(bearer),
     check_secret=_check_secret,
     peek=peek,
     splice=_splice,

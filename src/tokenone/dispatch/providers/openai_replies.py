@@ -16,7 +16,7 @@ from tokenone.dispatch.providers.counts import Count, lenient
 from tokenone.dispatch.providers.facts import Reading
 from tokenone.dispatch.text import event_text_bytes
 from tokenone.sse import data_of
-from tokenone.types import Usage
+from tokenone.types import Headers, Usage
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=10**9)]
 
@@ -104,7 +104,7 @@ _CHAT_TEXT: Final = (b'"content":', b'"arguments":', b'"reasoning_content":', b'
 _RESPONSES_TEXT: Final = (b'"delta":',)
 
 
-def read_reply(body: bytes, _path: bytes) -> Reading:
+def read_reply(body: bytes, _path: bytes, _headers: Headers) -> Reading:
     """Reads model and usage of a whole JSON reply; a body of another shape reports nothing."""
     reply = lenient(_reply, body)
     return (
@@ -165,7 +165,7 @@ class OpenAIEvents:
     decoded when it may carry usage or an error, or while the model is not known.
     """
 
-    __slots__ = ("_text", "ended", "failed", "model", "text_bytes", "usage")
+    __slots__ = ("_text", "charged", "ended", "failed", "model", "text_bytes", "usage")
 
     def __init__(self, path: bytes) -> None:
         responses = path.startswith(b"/v1/responses")
@@ -174,6 +174,7 @@ class OpenAIEvents:
         self.model: str | None = None
         self.failed = self.ended = False
         self.text_bytes = 0
+        self.charged: int | None = None
 
     def read(self, event: bytes) -> bool:
         """Takes one event in; True for a chat chunk with usage and without choices."""
