@@ -68,7 +68,7 @@ def _milliseconds(read: Callable[[Figures], float | None]) -> Callable[[Figures]
 
 def _recording(results: Results) -> float | None:
     """CPU per call with the ledger minus without."""
-    full, without = results.figures("closed-64"), results.figures("closed-64-unrecorded")
+    full, without = results.figures("closed-64-full"), results.figures("closed-64-unrecorded")
     if full is None or without is None:
         return None
     if full.cpu_us_per_call is None or without.cpu_us_per_call is None:

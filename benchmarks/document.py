@@ -32,6 +32,10 @@ gateway worker from `/proc/<pid>/stat` over the calls answered in the window, al
 - **Closed loop**: each connection calls again once it is answered. It gives throughput and CPU per call.
 - **Event streams**: each event carries the upstream's clock; memory per stream is what the worker grew by
   with all streams open, on a fresh gateway after a short warm-up.
+- **In turn**: governance on and off, and the sizes of growth, run in turn three times, each on a fresh gateway;
+  the run of median CPU per call counts.
+- **Stolen** is what the hypervisor gave to others of the CPU time that this machine wanted meanwhile
+  (`/proc/stat`): it is in no CPU figure, and in every latency.
 - **Growth**: the calls use the same ten keys at every size, so that the ratio shows what size itself costs.
 """
 
@@ -46,8 +50,9 @@ _CAUSES = """\
 - **Commits under little load.** At 64 connections a commit holds many entries; at 500 calls/s it holds one or two,
   and its signature, its fdatasync and the thread's two wake-ups are theirs alone: {quiet:.0f} µs of CPU per call there.
   The intent's commit also stands in every call's latency: one fdatasync is {sync:.0f} µs (p50) on this disk.
-- **Two cores.** Upstream, load and measurement share the second core, and the hypervisor's neighbours take their
-  part: the same scenario has differed by half from run to run. Latency's upper percentiles show that, not the gateway.
+- **Stolen time.** Up to {stolen:.0f} % of the CPU time wanted in a scenario of this run went to the hypervisor's other
+  guests: latencies and their upper percentiles show that first, and the same scenario has differed by half from run
+  to run.
 """
 
 
@@ -99,7 +104,7 @@ def _cpu(results: Results, scenario: str) -> float | None:
 
 def _causes(results: Results) -> str:
     """Splits a governed call by what is left when parts of the gateway are taken away."""
-    full, bare = _cpu(results, "closed-64"), _cpu(results, "closed-64-none")
+    full, bare = _cpu(results, "closed-64-full"), _cpu(results, "closed-64-none")
     unrecorded, quiet = _cpu(results, "closed-64-unrecorded"), _cpu(results, "open")
     if full is None or bare is None or unrecorded is None or quiet is None:
         return ""
@@ -125,6 +130,7 @@ def _causes(results: Results) -> str:
             over=100 * (full / (100 * slower) - 1),
             quiet=quiet,
             sync=results.disk.p50_us,
+            stolen=max(found.figures.stolen_percent or 0.0 for found in results.measurements),
         )
     )
 

@@ -15,6 +15,7 @@ import msgspec
 from benchmarks.figures import percentile
 
 _TICKS = os.sysconf("SC_CLK_TCK")
+_STAT = Path("/proc/stat")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -71,6 +72,18 @@ def descendants(pid: int) -> tuple[int, ...]:
     for known in found:
         found.extend(parents.get(known, ()))
     return tuple(found)
+
+
+def stolen() -> tuple[int, int]:
+    """Returns ticks that the hypervisor gave to others, and ticks that this machine wanted, since it started."""
+    user, nice, system, _, _, irq, softirq, steal = map(int, _STAT.read_text().split(None, 9)[1:9])
+    return steal, user + nice + system + irq + softirq + steal
+
+
+def stolen_since(before: tuple[int, int]) -> float:
+    """Returns the share in percent of what was wanted since `before` (an earlier `stolen`)."""
+    steal, wanted = (now - then for now, then in zip(stolen(), before, strict=True))
+    return 100 * steal / wanted if wanted > 0 else 0.0
 
 
 def machine() -> Machine:

@@ -33,6 +33,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kib_per_stream: float | None = None
     rss_mb: float | None = None
     ready_seconds: float | None = None
+    stolen_percent: float | None = None
+    """Of the CPU time that this machine wanted meanwhile, what its hypervisor gave to others."""
 
 
 class Measurement(msgspec.Struct, frozen=True, kw_only=True):

@@ -32,6 +32,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
     growth_keys: tuple[int, ...] = (10, 1_000, 100_000)
     growth_entries: tuple[int, ...] = (0, 1_000_000)
     first_byte_streams: int = 300
+    rounds: int = 3
+    """How often scenarios that are compared with each other are run in turn."""
 
 
 QUICK = Pace(
@@ -46,6 +48,7 @@ QUICK = Pace(
     growth_keys=(10, 1_000),
     growth_entries=(),
     first_byte_streams=100,
+    rounds=1,
 )
 
 

@@ -62,6 +62,7 @@ COLUMNS: tuple[tuple[str, str], ...] = (
     ("KiB/stream", "kib_per_stream"),
     ("RSS MB", "rss_mb"),
     ("ready s", "ready_seconds"),
+    ("stolen %", "stolen_percent"),
 )
 
 

@@ -23,6 +23,7 @@ SMALLEST = Pace(
     growth_keys=(10, 20),
     growth_entries=(0, 2000),
     first_byte_streams=10,
+    rounds=1,
 )
 
 
