@@ -29,6 +29,8 @@ class Shape(NamedTuple):
     method: bytes
     form: re.Pattern[bytes]
     kind: PathClass
+    bills: bool = True
+    """Says whether a call on it costs anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,10 @@ class PathTable:
 
     def bills(self, path: bytes) -> bool:
         """Says whether a call on this inference path costs anything."""
-        return path.partition(b"?")[0] not in self.unbilled
+        path = path.partition(b"?")[0]
+        if path in self.unbilled:
+            return False
+        return all(shape.bills or not shape.form.fullmatch(path) for shape in self.shapes)
 
 
 def _is_collection_or_item(path: bytes, listed: bytes) -> bool:
