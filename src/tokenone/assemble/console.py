@@ -17,6 +17,7 @@ import uvicorn
 from tokenone import __version__
 from tokenone.assemble.files import RUN_DIRECTORY
 from tokenone.assemble.logs import log_as_json
+from tokenone.assemble.patience import PatientProtocol
 from tokenone.assemble.spec import ConsoleSpec, receive, refuse
 from tokenone.clock import AnchoredClock
 from tokenone.console_api.app import create_app
@@ -33,7 +34,7 @@ def config_of(app: object, tls: ServerTls | None) -> uvicorn.Config:
     """Returns the server's settings: no access log (it would hold queries), no version in answers."""
     return uvicorn.Config(
         app,  # type: ignore[arg-type]  # an ASGI application
-        http="h11",
+        http=PatientProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
