@@ -38,12 +38,18 @@ def below_base(endpoint: Endpoint, path: bytes) -> bytes:
     return endpoint.base_path.encode("ascii") + path
 
 
+def _any_answer(_body: bytes) -> bool:
+    return True
+
+
 class Probe(NamedTuple):
-    """The cheapest request that proves a key: a 2xx answer means that it works."""
+    """The cheapest request that proves a key: a 2xx answer whose body `proves` it means that it works."""
 
     method: bytes
     target: bytes
     headers: Headers
+    body: bytes = b""
+    proves: Callable[[bytes], bool] = _any_answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
