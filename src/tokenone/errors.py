@@ -51,6 +51,15 @@ class BodyTooLarge(CallerError):
     code, status, advice = "body_too_large", 413, "Send a smaller body."
 
 
+class UnsupportedParameter(CallerError):
+    """The provider cannot do what a parameter asks; the detail names the parameters."""
+
+    code, advice = (
+        "unsupported_parameter",
+        "Leave it out, or send x-tokenone-drop-unsupported: true to have it left out.",
+    )
+
+
 class ModelMissing(CallerError):
     code, advice = "model_missing", "Name a model in the body."
 
@@ -299,6 +308,12 @@ class RootUnavailable(OperatorError):
     """The KMS does not answer; what was opened before may serve a little longer."""
 
     code, advice = "root_unavailable", "The key-management service does not answer."
+
+
+class ReferenceUnresolved(OperatorError):
+    """A key by reference leads nowhere, or where the operator does not allow it; nothing was sent."""
+
+    code, advice = "reference_unresolved", "Ask whoever runs the gateway about the key's reference."
 
 
 class ConfigRefused(OperatorError):
