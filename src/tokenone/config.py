@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from tokenone.dispatch.reference import ENV, Rule
 from tokenone.errors import ConfigRefused
 from tokenone.secret import Secret
 from tokenone.types import is_loopback
@@ -83,6 +84,17 @@ class EgressSection(_Section):
     allow: tuple[str, ...] = ()
 
 
+class ReferencesSection(_Section):
+    """Which keys by reference may lead where; none unless listed."""
+
+    allow: tuple[Rule, ...] = ()
+    world_readable: bool = False
+
+    def variables(self) -> set[str]:
+        """Returns the environment variables that rules name."""
+        return {rule.ref.removeprefix(f"{ENV}:") for rule in self.allow if rule.ref.startswith(f"{ENV}:")}
+
+
 class LedgerSection(_Section):
     """The log's public name and the segment size."""
 
@@ -107,6 +119,7 @@ class Settings(_Section):
     database: DatabaseSection = msgspec.field(default_factory=DatabaseSection)
     roots: RootsSection = msgspec.field(default_factory=RootsSection)
     egress: EgressSection = msgspec.field(default_factory=EgressSection)
+    references: ReferencesSection = msgspec.field(default_factory=ReferencesSection)
     ledger: LedgerSection = msgspec.field(default_factory=LedgerSection)
     cli: CliSection = msgspec.field(default_factory=CliSection)
 
@@ -193,10 +206,16 @@ def check_listeners(settings: Settings) -> None:
             raise ConfigRefused(f"{name}.listen is not loopback: set {name}.tls_cert and {name}.tls_key")
 
 
-def environment_for_children() -> dict[str, str]:
-    """Returns the environment that child processes get: nothing of TOKENONE_*, no proxies."""
+def environment_for_children(without: Collection[str] = ()) -> dict[str, str]:
+    """Returns the environment that child processes get: nothing of TOKENONE_*, no proxies, no keys by reference
+    (`without`), which gateways alone are told, and not in their environment."""
     kept: dict[str, Any] = {}
     for name, value in os.environ.items():
-        if not name.startswith("TOKENONE_") and not name.lower().endswith("_proxy"):
+        if not name.startswith("TOKENONE_") and not name.lower().endswith("_proxy") and name not in without:
             kept[name] = value
     return kept
+
+
+def referenced_variables(references: ReferencesSection) -> dict[str, str]:
+    """Returns the values of the variables that rules name, as far as they are set."""
+    return {name: os.environ[name] for name in sorted(references.variables()) if name in os.environ}

@@ -24,8 +24,11 @@ import uvloop
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
+from tokenone.call.credentials import Credentials
 from tokenone.call.house import House
+from tokenone.call.minted import Minter
 from tokenone.call.record import Aggregates
+from tokenone.call.referenced import References
 from tokenone.canonical import unb64
 from tokenone.clock import AnchoredClock
 from tokenone.control.ops import Ops
@@ -33,6 +36,7 @@ from tokenone.control.server import ControlServer
 from tokenone.detect.detector import Detector
 from tokenone.detect.secrets import SecretsDetector
 from tokenone.dispatch.providers import PROVIDERS
+from tokenone.dispatch.reference import Rule, intake_check
 from tokenone.gateway.door import Door
 from tokenone.gateway.pages import Pages
 from tokenone.keyed import Keyed
@@ -58,6 +62,7 @@ from tokenone.rows import (
     Workload,
 )
 from tokenone.scope import Directory, Limits, mint
+from tokenone.secret import Secret
 from tokenone.testing.desk import Workplace
 from tokenone.types import Ids, KeyState, Provider, new_id
 from tokenone.vault.envelope import origin_digest
@@ -90,6 +95,8 @@ class Manner:
     disk: Disk = field(default_factory=Disk)
     ledger: LedgerLimits = LEDGER
     egress: tuple[str, ...] = ("127.0.0.0/8",)
+    references: tuple[Rule, ...] = ()
+    variables: dict[str, Secret] = field(default_factory=dict)
 
 
 @cache
@@ -171,11 +178,15 @@ class InProcess:
         ledger = Ledger.open(self.directory / "ledger", 0, keys, clock, manner.ledger, manner.disk)
         await ledger.start()
         book = price_book()
+        vault = Vault(open_root(f"local:{root_file}", "vault"), sealing, directory.kek, clock)
+        client = Client(EgressRules(manner.egress))
+        references = References(manner.references, manner.variables, clock)
         self.house = House(
             directory=directory,
-            vault=Vault(open_root(f"local:{root_file}", "vault"), sealing, directory.kek, clock),
+            vault=vault,
+            credentials=Credentials(vault, references, Minter(client, clock, manner.timeouts)),
             ledger=ledger,
-            client=Client(EgressRules(manner.egress)),
+            client=client,
             detectors=manner.detectors,
             book=book,
             limits=Limits(1),
@@ -226,7 +237,7 @@ class InProcess:
         def applied() -> None:
             delta = Delta(next(self._revisions), self.house.clock.now_us(), rows, removed)
             for name in self.house.directory.apply(delta).keys:
-                self.house.vault.forget(name)
+                self.house.credentials.forget(name)
                 key = self.house.directory.key(name)
                 if key is None or key.state is KeyState.COMPROMISED:
                     self.house.running.cut(name)
@@ -291,7 +302,8 @@ class InProcess:
             endpoint_digest=origin_digest(endpoint).hex(), key=key.id, challenge=vault.challenge(),
         )  # fmt: skip
         sealed = seal(unb64(vault.sealing_key().public), secret.encode(), context)
-        check = PROVIDERS[key.provider].check_secret
+        rules, check = self.house.credentials.references.rules, PROVIDERS[key.provider].check_secret
+        check = intake_check(rules, key.tenant, endpoint, check)
         return vault.take_in(sealed, context, key=key, version=version, endpoint=endpoint, check=check)
 
     def assign(self, key: str, kind: str, scope: str, **fields: Any) -> str:

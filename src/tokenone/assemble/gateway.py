@@ -27,8 +27,11 @@ from tokenone.assemble.logs import log_as_json
 from tokenone.assemble.roots import open_keys, open_roots
 from tokenone.assemble.slots import Slots
 from tokenone.assemble.spec import GatewaySpec, Inherited, receive, refuse
+from tokenone.call.credentials import Credentials
 from tokenone.call.house import House
+from tokenone.call.minted import Minter
 from tokenone.call.record import Aggregates
+from tokenone.call.referenced import References
 from tokenone.clock import AnchoredClock
 from tokenone.control.client import ControlClient
 from tokenone.control.ops import Ops
@@ -45,7 +48,7 @@ from tokenone.route.health import Health
 from tokenone.route.plan import Planner
 from tokenone.rows import Delta, Key, KeyVersion
 from tokenone.scope import Directory, Limits, Touched
-from tokenone.secret import reveal
+from tokenone.secret import Secret, reveal
 from tokenone.store import Index, Store
 from tokenone.types import Ids, KeyState, Provider
 from tokenone.vault.life import leasable, state_at
@@ -131,7 +134,7 @@ class Worker:
 
     async def _tick(self) -> None:
         """What is due by time."""
-        self.house.vault.lapse()
+        self.house.credentials.lapse()
         with contextlib.suppress(LedgerUnavailable):
             self.aggregates.flush(self.house, before_us=self.house.clock.now_us())
         if self.tls is not None and self.tls.reload():
@@ -185,7 +188,7 @@ class Follow:
         """Drops what was derived from rows that changed, and cuts the calls of compromised keys."""
         house = self.house
         for key_id in touched.keys:
-            house.vault.forget(key_id)
+            house.credentials.forget(key_id)
             key = house.directory.key(key_id)
             if key is None or key.state is KeyState.COMPROMISED:
                 house.running.cut(key_id)
@@ -257,11 +260,14 @@ async def build(spec: GatewaySpec) -> Worker:
     slot, ledger = slots.take(spec.slots)
     await ledger.start()
     book = PriceBook.load((directory_path / PRICE_BOOK).read_bytes())
+    vault = Vault(roots["vault"], keys.sealing, directory.kek, clock)
+    client = Client(EgressRules(spec.egress_allow))
     house = House(
         directory=directory,
-        vault=Vault(roots["vault"], keys.sealing, directory.kek, clock),
+        vault=vault,
+        credentials=Credentials(vault, _references(spec, clock), Minter(client, clock)),
         ledger=ledger,
-        client=Client(EgressRules(spec.egress_allow)),
+        client=client,
         detectors=(SecretsDetector(),),
         book=book,
         limits=Limits(spec.workers),
@@ -304,6 +310,11 @@ def _wire(spec: GatewaySpec, store: Store, index: Index, house: House, slots: Sl
     socket_path = run / f"gateway-{house.slot}.sock"
     control = ControlServer(socket_path, ops.by_name(), allowed_uids=frozenset(spec.control_uids))
     return Worker(spec, store, index, house, slots, follow, aggregates, edge, control, tls)
+
+
+def _references(spec: GatewaySpec, clock: AnchoredClock) -> References:
+    variables = {name: Secret(value.encode()) for name, value in spec.reference_variables.items()}
+    return References(spec.reference_rules, variables, clock, world_readable=spec.references_world_readable)
 
 
 def _leasable_now(house: House, key: Key | None, version: KeyVersion) -> bool:

@@ -21,7 +21,14 @@ import msgspec
 
 from tokenone.assemble.roots import open_keys, open_roots, passphrase_of
 from tokenone.assemble.spec import ConsoleSpec, GatewaySpec, JobsSpec, database_url
-from tokenone.config import CONFIG_NAME, Settings, check_listeners, environment_for_children, load
+from tokenone.config import (
+    CONFIG_NAME,
+    Settings,
+    check_listeners,
+    environment_for_children,
+    load,
+    referenced_variables,
+)
 from tokenone.errors import ConfigRefused, TokenOneError
 from tokenone.supervise import Role, Supervisor, listen
 
@@ -36,7 +43,9 @@ async def serve(directory: Path, settings: Settings, say: Say) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     roles = _roles(directory, settings)
     supervisor = Supervisor(
-        environment=environment_for_children(), say=say, drain_seconds=settings.gateway.drain_seconds
+        environment=environment_for_children(settings.references.variables()),
+        say=say,
+        drain_seconds=settings.gateway.drain_seconds,
     )
     stop, reload = _signals()
     try:
@@ -121,6 +130,9 @@ def _gateway_spec(
         passphrase=passphrase,
         profile=settings.profile,
         egress_allow=tuple(settings.egress.allow),
+        reference_rules=settings.references.allow,
+        reference_variables=referenced_variables(settings.references),
+        references_world_readable=settings.references.world_readable,
         ledger_origin=settings.ledger.origin,
         segment_bytes=settings.ledger.segment_mib << 20,
         body_bytes=section.body_mib << 20,

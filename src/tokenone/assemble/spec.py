@@ -18,6 +18,7 @@ from typing import Final, NoReturn, TypeVar
 
 import msgspec
 
+from tokenone.dispatch.reference import Rule
 from tokenone.errors import ConfigRefused, RootRefused, TokenOneError
 from tokenone.supervise import REFUSED
 
@@ -35,6 +36,10 @@ class GatewaySpec(msgspec.Struct, frozen=True, kw_only=True):
     passphrase: str | None = None
     profile: str = "single"
     egress_allow: tuple[str, ...] = ()
+    reference_rules: tuple[Rule, ...] = ()
+    reference_variables: dict[str, str] = {}
+    """The variables that rules name, as they were when the supervisor started."""
+    references_world_readable: bool = False
     ledger_origin: str
     segment_bytes: int
     body_bytes: int

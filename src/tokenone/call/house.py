@@ -13,6 +13,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from tokenone.call.credentials import Credentials, Usable
 from tokenone.canonical import Canonical
 from tokenone.clock import AnchoredClock
 from tokenone.detect.detector import Detector
@@ -127,6 +128,7 @@ class House:
 
     directory: Directory
     vault: Vault
+    credentials: Credentials
     ledger: Ledger
     client: Client
     detectors: tuple[Detector, ...]
@@ -160,6 +162,8 @@ class Attempt:
     number: int
     candidate: Candidate
     intent: Pending | None = None
+    usable: Usable | None = None
+    """What stands for the key in it, once there is something to send."""
     answered: bool = False
     """A byte of its reply came."""
     sent: bool = False

@@ -10,30 +10,32 @@ from typing import Any
 from tokenone.call.house import House
 from tokenone.canonical import Canonical
 from tokenone.dispatch.credential import Unsigned
-from tokenone.dispatch.providers import PROVIDERS
-from tokenone.errors import KeyUnusable, NotFound, ProviderError
-from tokenone.rows import Endpoint, Key, KeyVersion
-from tokenone.types import parse_origin
+from tokenone.dispatch.providers import PROVIDERS, Facts
+from tokenone.errors import KeyUnusable, NotFound, ProviderError, UpstreamAuth
+from tokenone.rows import Candidate
+from tokenone.types import ErrorClass, parse_origin
 from tokenone.vault.life import leasable, state_at
 from tokenone.wire.client import Outgoing
+from tokenone.wire.upstream import Incoming
 
 ANSWER_BYTES = 1 << 20
 
 
 async def probe(house: House, key_id: str) -> dict[str, Any]:
     """Returns whether the key works: `{usable, status, class, detail, elapsed_us}`."""
-    key, version, endpoint = _subject(house, key_id)
+    subject = _subject(house, key_id)
+    key, version, endpoint = subject.key, subject.version, subject.endpoint
     fields: dict[str, Canonical] = {
         "act": "probe", "tenant": key.tenant, "key": key.id, "ver": version.version, "origin": endpoint.origins[0],
     }  # fmt: skip
     await house.ledger.append("key", fields)
     started_us = house.clock.monotonic_us()
-    answer = await _ask(house, key, version, endpoint)
+    answer = await _ask(house, subject)
     answer["elapsed_us"] = house.clock.monotonic_us() - started_us
     return answer
 
 
-def _subject(house: House, key_id: str) -> tuple[Key, KeyVersion, Endpoint]:
+def _subject(house: House, key_id: str) -> Candidate:
     key = house.directory.key(key_id)
     if key is None:
         raise NotFound("no such key in this gateway yet; try again in a second")
@@ -44,22 +46,31 @@ def _subject(house: House, key_id: str) -> tuple[Key, KeyVersion, Endpoint]:
     endpoint = house.directory.endpoint(key.endpoint)
     if not versions or endpoint is None:
         raise KeyUnusable("no version of this key may be used now")
-    return key, max(versions, key=lambda version: version.version), endpoint
+    newest = max(versions, key=lambda version: version.version)
+    return Candidate(key=key, version=newest, endpoint=endpoint, level="tenant", weight=0, priority=0)
 
 
-async def _ask(house: House, key: Key, version: KeyVersion, endpoint: Endpoint) -> dict[str, Any]:
+async def _ask(house: House, subject: Candidate) -> dict[str, Any]:
+    key, endpoint = subject.key, subject.endpoint
     facts = PROVIDERS[key.provider]
-    method, path, headers = facts.probe
-    lease = house.vault.lease(key, version, endpoint, mode=key.mode)
-    origin, target = parse_origin(endpoint.origins[0]), facts.place(endpoint, path)
-    unsigned = Unsigned(method, origin.authority.encode("ascii"), target, headers, b"", house.clock.now_us())
+    asked = facts.probe
+    house.credentials.forget(key.id)  # the secret is to be proven, not a token that it brought an hour ago
+    try:
+        usable = await house.credentials.of(subject, facts, key.mode)
+    except UpstreamAuth as error:
+        return {"usable": False, "status": None, "class": ErrorClass.KEY_DEAD.value, "detail": error.detail}
+    except ProviderError as error:
+        return {"usable": None, "status": None, "class": error.code, "detail": error.detail}
+    origin, target = parse_origin(endpoint.origins[0]), facts.place(endpoint, asked.target)
+    authority = origin.authority.encode("ascii")
+    unsigned = Unsigned(asked.method, authority, target, asked.headers, asked.body, house.clock.now_us())
     outgoing = Outgoing(
         origin=origin,
-        pool=(key.tenant, key.id, version.version),
-        method=method,
+        pool=(key.tenant, key.id, subject.version.version),
+        method=asked.method,
         target=target,
-        headers=facts.credential(unsigned, lease.secret),
-        body=b"",
+        headers=facts.credential(unsigned, usable.secret),
+        body=asked.body,
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,
     )
@@ -68,17 +79,21 @@ async def _ask(house: House, key: Key, version: KeyVersion, endpoint: Endpoint) 
         body = await reply.read(ANSWER_BYTES)
     except ProviderError as error:
         return {"usable": None, "status": None, "class": error.code, "detail": error.detail}
-    if reply.status < 300:
-        return {
-            "usable": True,
-            "status": reply.status,
-            "class": None,
-            "detail": "the provider accepts the key",
-        }
-    found = facts.error_class(reply.status, reply.headers, body)
+    return _read(facts, reply, body)
+
+
+def _read(facts: Facts, reply: Incoming, body: bytes) -> dict[str, Any]:
+    """Returns what an answer says of the key; some providers deny it with a 200."""
+    answered = reply.status < 300
+    usable = answered and facts.probe.proves(body)
+    found = None
+    if not usable:
+        found = (
+            ErrorClass.KEY_DEAD if answered else facts.error_class(reply.status, reply.headers, body)
+        ).value
     return {
-        "usable": False,
+        "usable": usable,
         "status": reply.status,
-        "class": found.value,
-        "detail": "the provider refused the key",
+        "class": found,
+        "detail": "the provider accepts the key" if usable else "the provider refused the key",
     }

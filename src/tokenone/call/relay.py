@@ -37,7 +37,7 @@ async def relay(house: House, call: Call, attempt: Attempt, reply: Incoming, *, 
     try:
         if not 200 <= reply.status < 300:
             return await _error_back(house, call, attempt, reply, ending, last=last)
-        stream = Stream.opened(house, call, reply, _cleaner(house, call, attempt))
+        stream = Stream.opened(house, call, reply, _cleaner(attempt))
         if stream is not None:
             await _stream_back(call, attempt, reply, ending, stream)
         else:
@@ -289,17 +289,14 @@ class Stream:
             raise UpstreamBroken("the stream's encoding is damaged")
 
 
-def _cleaner(house: House, call: Call, attempt: Attempt) -> Callable[[bytes], bytes]:
-    """Returns what takes the leased secret out of a piece of a reply, as `_scrubbed` does of a whole one."""
+def _cleaner(attempt: Attempt) -> Callable[[bytes], bytes]:
+    """Returns what takes all that stood for the key out of a piece of a reply, as `_scrubbed` does of a whole one."""
 
     def clean(piece: bytes) -> bytes:
-        assert call.caller is not None
-        one = attempt.candidate
-        if not one.endpoint.fidelity.scrub_errors:
+        assert attempt.usable is not None
+        if not attempt.candidate.endpoint.fidelity.scrub_errors:
             return piece
-        return without_secret(
-            piece, house.vault.lease(one.key, one.version, one.endpoint, mode=one.key.mode).secret
-        )
+        return without_secret(piece, *attempt.usable.traces)
 
     return clean
 
@@ -309,10 +306,12 @@ async def _error_back(
 ) -> bool:
     """Hands the provider's refusal back verbatim but for the leased secret; benches a dead key."""
     body, whole = await _gather(reply, HELD_BYTES)
-    scrubbed = _scrubbed(house, call, attempt, reply, body if whole else None)
+    scrubbed = _scrubbed(attempt, reply, body if whole else None)
     found = ending.error_class = call.facts.error_class(reply.status, reply.headers, scrubbed.plain)
     ending.cause, ending.received = COMPLETE, reply.received
     version = attempt.candidate.version
+    if reply.status == 401 and attempt.usable is not None:
+        house.credentials.refused(attempt.usable)
     if attempts.benches_key(found):
         house.health.bench(version.key, version.version, house.clock.now_us())
     if not last and attempts.may_try_again(found, answered=False):
@@ -326,14 +325,10 @@ async def _error_back(
     return True
 
 
-def _scrubbed(house: House, call: Call, attempt: Attempt, reply: Incoming, body: bytes | None) -> Scrubbed:
-    """Removes the leased secret, unless the endpoint's owner switched that off; None is too long to read."""
-    assert call.caller is not None
-    candidate = attempt.candidate
-    if body is not None and not candidate.endpoint.fidelity.scrub_errors:
+def _scrubbed(attempt: Attempt, reply: Incoming, body: bytes | None) -> Scrubbed:
+    """Removes all that stood for the key, unless the endpoint's owner switched that off; None is too long to read."""
+    assert attempt.usable is not None
+    if body is not None and not attempt.candidate.endpoint.fidelity.scrub_errors:
         plain = decoded(body, reply.get(b"content-encoding"))
         return Scrubbed(reply.headers, body, plain or b"", False)
-    lease = house.vault.lease(
-        candidate.key, candidate.version, candidate.endpoint, mode=call.caller.token.mode
-    )
-    return scrub(reply.headers, body, lease.secret)
+    return scrub(reply.headers, body, *attempt.usable.traces)

@@ -14,7 +14,7 @@ from tokenone.call import record
 from tokenone.call.house import Attempt, Call, House
 from tokenone.canonical import Canonical
 from tokenone.dispatch.text import text_bytes
-from tokenone.errors import CallerGone, IntegrityError, ProviderError, Stopped, TokenOneError
+from tokenone.errors import CallerGone, IntegrityError, ProviderError, Stopped, TokenOneError, UpstreamAuth
 from tokenone.meter.fee import fee
 from tokenone.meter.rate import Cost, price
 from tokenone.meter.usage import estimate
@@ -47,6 +47,8 @@ class Ending:
     def failed(cls, error: TokenOneError, *, final: bool) -> Ending:
         """The attempt ended without a reply."""
         found = ErrorClass.UPSTREAM if isinstance(error, ProviderError) else None
+        if isinstance(error, UpstreamAuth):
+            found = ErrorClass.KEY_DEAD
         return cls(cause=error.code, error_class=found, final=final)
 
 

@@ -7,7 +7,7 @@
     3 inspect    detectors on the content
     4 plan       ordered attempts among the keys of this scope, never another's
     5 open       the signed intent is durable; it is the audited key access
-    6 dispatch   lease the key, put the credential on, send
+    6 dispatch   lease the key (a reference is read, a token asked for), put the credential on, send
     7 close      the outcome, with the next commit
     8 settle     usage → cost at the provider's price; the fee as its own line
     9 hand back  the provider's own status, headers and body
@@ -21,6 +21,7 @@ from __future__ import annotations
 import asyncio
 
 from tokenone.call import record
+from tokenone.call.credentials import Usable
 from tokenone.call.house import Attempt, Call, House
 from tokenone.call.relay import LONG_BODY, inspected, relay
 from tokenone.call.settle import Ending, close, why_ended
@@ -197,7 +198,10 @@ async def _attempt(house: House, call: Call, attempt: Attempt, *, last: bool) ->
     try:
         reply = await _dispatch(house, call, attempt)
     except TokenOneError as error:
-        again = not last and attempts.may_try_again(error, answered=False)
+        version = attempt.candidate.version
+        if attempts.benches_key(error):
+            house.health.bench(version.key, version.version, house.clock.now_us())
+        again = not last and attempts.may_try_again(error, answered=False, sent=attempt.sent)
         close(house, call, attempt, Ending.failed(error, final=not again))
         if again:
             return False
@@ -237,7 +241,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     assert call.caller is not None
     candidate, head = attempt.candidate, call.exchange.head
     endpoint = candidate.endpoint
-    lease = house.vault.lease(candidate.key, candidate.version, endpoint, mode=call.caller.token.mode)
+    attempt.usable = await _usable(house, call, candidate)
     headers = forward.request_headers(
         head.headers, clamp=endpoint.fidelity.clamp_encoding, identity=_must_read(call)
     )
@@ -251,7 +255,7 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
         pool=(call.caller.scope.tenant, candidate.key.id, candidate.version.version),
         method=head.method,
         target=target,
-        headers=call.facts.credential(unsigned, lease.secret),
+        headers=call.facts.credential(unsigned, attempt.usable.secret),
         body=call.body,
         timeouts=house.timeouts,
         ca_pem=endpoint.ca_pem,
@@ -259,6 +263,22 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     reply = await house.client.send(outgoing, attempt.written)
     call.mark("head")
     return reply
+
+
+async def _usable(house: House, call: Call, candidate: Candidate) -> Usable:
+    """Returns what stands for the key; where it was waited for, everything that allows it is asked anew."""
+    assert call.caller is not None
+    mode = call.caller.token.mode
+    usable = await house.credentials.of(candidate, call.facts, mode)
+    if not usable.waited:
+        return usable
+    call.mark("lease")
+    now = _as_of_now(house, call, candidate)
+    for version in house.directory.versions(now.key.id):
+        if version.version == candidate.version.version:
+            house.vault.lease(now.key, version, now.endpoint, mode=mode)
+            return usable
+    raise KeyUnusable("the key's version was taken away while the call waited")
 
 
 def _must_read(call: Call) -> bool:

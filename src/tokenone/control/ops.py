@@ -16,6 +16,7 @@ from tokenone.call.house import House
 from tokenone.call.probe import probe
 from tokenone.canonical import b64, unb64
 from tokenone.dispatch.providers import PROVIDERS
+from tokenone.dispatch.reference import intake_check
 from tokenone.errors import CallerError
 from tokenone.rows import Endpoint, Key
 from tokenone.scope import mint
@@ -77,9 +78,10 @@ class Ops:
                 "ver": request["version"],
             },
         )
+        rules, shape = self.house.credentials.references.rules, PROVIDERS[key.provider].check_secret
         taken = self.house.vault.take_in(
             unb64(_text(request, "sealed")), context, key=key, version=int(request["version"]),
-            endpoint=endpoint, check=PROVIDERS[key.provider].check_secret,
+            endpoint=endpoint, check=intake_check(rules, key.tenant, endpoint, shape),
         )  # fmt: skip
         return {"envelope": b64(taken.envelope), "masked": taken.masked, "fingerprint": taken.fingerprint}
 

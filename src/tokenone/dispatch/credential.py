@@ -1,8 +1,8 @@
 """Puts the provider's credential on a request: the only reader of a secret in this room.
 
 Law: `put` is called with a leased secret just before sending; nothing here stores, logs or returns it other
-than as the headers that go out and as the forms to search a refusal for. A secret is a text, or a JSON object
-of typed fields (docs/spec/credential.md).
+than as the headers that go out, as the request that trades it for a token, and as the forms to search a refusal
+for. A secret is a text, or a JSON object of typed fields (docs/spec/credential.md).
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple, TypeAlias
 from urllib.parse import quote, quote_plus
 
+from tokenone.dispatch.mint import Mint, MintRequest
+from tokenone.dispatch.reference import Reference, reference_in
 from tokenone.secret import Secret, reveal
 from tokenone.types import Headers
 
@@ -42,6 +44,27 @@ Authorise: TypeAlias = Callable[[Unsigned, bytes], Headers]
 def put(unsigned: Unsigned, secret: Secret, authorise: Authorise) -> Headers:
     """Returns the request's headers with the provider's credential."""
     return authorise(unsigned, reveal(secret))
+
+
+def ask_for(mint: Mint, secret: Secret, now_us: int) -> MintRequest | None:
+    """Returns the request that trades a secret for a token, None where the secret is sent as it is."""
+    return mint.ask(reveal(secret), now_us)
+
+
+def token_in(mint: Mint, secret: Secret, status: int, body: bytes) -> tuple[Secret, int]:
+    """Returns the token that an answer holds, and for how many seconds it is good; raises UpstreamAuth."""
+    minted = mint.read(reveal(secret), status, body)
+    return Secret(minted.plaintext), minted.seconds
+
+
+def referred(secret: Secret) -> Reference | None:
+    """Returns where the secret lies, None where what is stored is the secret itself."""
+    return reference_in(reveal(secret))
+
+
+def check(secret: Secret, checked: Callable[[bytes], None]) -> None:
+    """Lets a provider's check look at a secret that was found elsewhere; raises BadSecret."""
+    checked(reveal(secret))
 
 
 def header(make: CredentialHeader) -> Authorise:

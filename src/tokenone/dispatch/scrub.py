@@ -1,6 +1,7 @@
-"""Removes the leased secret from refusals: some servers echo the key that they refuse.
+"""Removes secrets from refusals: some servers echo the key that they refuse.
 
-Law: a body in which the secret does not occur is returned byte for byte, encoding included; one that cannot
+Law: what is looked for is everything that stood for the key: the leased secret, what it refers to, the token it
+was traded for. A body in which none of it occurs is returned byte for byte, encoding included; one that cannot
 be read (unknown encoding, damaged, a compression bomb) is withheld, for it cannot be vouched for. It works on
 non-2xx replies, and on running streams from an error event on.
 """
@@ -31,12 +32,12 @@ class Scrubbed(NamedTuple):
     changed: bool
 
 
-def scrub(headers: Headers, body: bytes | None, secret: Secret) -> Scrubbed:
-    """Returns the refusal without the secret, in headers and body, whatever its spelling.
+def scrub(headers: Headers, body: bytes | None, *secrets: Secret) -> Scrubbed:
+    """Returns the refusal without the secrets, in headers and body, whatever their spelling.
 
     None stands for a body that is too long to be looked at.
     """
-    spelled = _spellings(secret)
+    spelled = _spellings(secrets)
     kept = [(name, _removed(value, spelled)) for name, value in headers]
     headers_changed = kept != headers
     plain = None if body is None else decoded(body, value_of(headers, b"content-encoding"))
@@ -52,13 +53,13 @@ def scrub(headers: Headers, body: bytes | None, secret: Secret) -> Scrubbed:
     return Scrubbed(_without(kept, b"content-encoding"), clean, clean, True)
 
 
-def without_secret(piece: bytes, secret: Secret) -> bytes:
-    """Returns a decoded piece of a reply without the secret, whatever its spelling."""
-    return _removed(piece, _spellings(secret))
+def without_secret(piece: bytes, *secrets: Secret) -> bytes:
+    """Returns a decoded piece of a reply without the secrets, whatever their spelling."""
+    return _removed(piece, _spellings(secrets))
 
 
-def _spellings(secret: Secret) -> list[bytes]:
-    return [form for form in forms(secret) if len(form) >= SHORTEST_FORM]
+def _spellings(secrets: tuple[Secret, ...]) -> list[bytes]:
+    return [form for secret in secrets for form in forms(secret) if len(form) >= SHORTEST_FORM]
 
 
 def _removed(text: bytes, spelled: list[bytes]) -> bytes:
