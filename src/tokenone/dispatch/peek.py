@@ -24,6 +24,8 @@ class Peek(msgspec.Struct, frozen=True, gc=False):
     """The caller asked for the stream's usage chunk."""
     names_options: bool = False
     """The body has a `stream_options` member."""
+    also: tuple[str, ...] = ()
+    """Further models that the body lets the provider use."""
 
 
 class _Body(msgspec.Struct, gc=False):
