@@ -10,12 +10,17 @@ from types import MappingProxyType
 from typing import Final
 
 from tokenone.dispatch.providers.anthropic import ANTHROPIC
+from tokenone.dispatch.providers.cohere import COHERE
 from tokenone.dispatch.providers.facts import Facts, Probe, Reading
 from tokenone.dispatch.providers.openai import OPENAI
 from tokenone.types import Provider
 
 PROVIDERS: Final[Mapping[Provider, Facts]] = MappingProxyType(
-    {Provider.OPENAI: OPENAI, Provider.ANTHROPIC: ANTHROPIC}
+    {
+        Provider.OPENAI: OPENAI,
+        Provider.ANTHROPIC: ANTHROPIC,
+        Provider.COHERE: COHERE,
+    }
 )
 
 __all__ = ["PROVIDERS", "Facts", "Probe", "Reading"]
