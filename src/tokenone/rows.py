@@ -6,11 +6,12 @@ tenants; absent restrictions are None, and None restricts nothing.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TypeAlias
 
 import msgspec
 
-from tokenone.types import Action, KeyState, Mode, Provider, ScopeKind
+from tokenone.types import Action, ErrorClass, KeyState, Mode, Provider, ScopeKind
 
 
 class Restrictions(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -165,7 +166,81 @@ class Token(msgspec.Struct, frozen=True):
     grants: tuple[str, ...] = ("inference",)
 
 
-Row: TypeAlias = Tenant | TenantKek | Project | Workload | Endpoint | Key | KeyVersion | Assignment | Token
+class Strategy(StrEnum):
+    """How a rule orders its targets."""
+
+    PRIORITY = "priority"
+    WEIGHTED = "weighted"
+    CHEAPEST = "cheapest"
+    FASTEST = "fastest"
+
+
+class Capability(StrEnum):
+    """What a call asks of a model beyond plain text; a rule may depend on it."""
+
+    TOOLS = "tools"
+    IMAGES = "images"
+    DOCUMENTS = "documents"
+    AUDIO = "audio"
+    JSON = "json"
+    REASONING = "reasoning"
+    LOGPROBS = "logprobs"
+
+
+class When(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """The calls that a rule is for; every condition that is given has to hold, None asks for nothing."""
+
+    min_bytes: int | None = None
+    max_bytes: int | None = None
+    """Length of the request's body, both ends included."""
+    needs: tuple[Capability, ...] = ()
+    """The call asks for every one of these."""
+    stream: bool | None = None
+    jurisdictions: tuple[str, ...] | None = None
+    """The tenant demands that the call stays within these."""
+
+
+class Target(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+    """A model at a provider; without `model` the one that the caller named, without `endpoint` any of them."""
+
+    provider: Provider
+    model: str | None = None
+    endpoint: str | None = None
+    weight: int = 100
+
+
+class RouteRule(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Where calls that fit go: targets in the order in which `strategy` puts them."""
+
+    targets: tuple[Target, ...]
+    when: When = When()
+    strategy: Strategy = Strategy.PRIORITY
+    within: tuple[str, ...] | None = None
+    """Endpoints of other jurisdictions, or of none that is known, are left out."""
+    attempts: int = 2
+    sticky_s: int = 0
+    """How long a session stays where it was answered last; 0 is not at all."""
+    cross_on_key_dead: bool = False
+    """After a refusal of the key itself, or of its account, another provider may be tried."""
+    fall_over: tuple[ErrorClass, ...] = (ErrorClass.KEY_DEAD,)
+    """The provider's refusals after which the next target is tried."""
+
+
+class Route(msgspec.Struct, frozen=True):
+    """What a model's name means in a scope: an alias, or a pattern that ends in `*`. The first rule that fits
+    decides."""
+
+    id: str
+    tenant: str
+    kind: ScopeKind
+    scope: str
+    model: str
+    rules: tuple[RouteRule, ...]
+
+
+Row: TypeAlias = (
+    Tenant | TenantKek | Project | Workload | Endpoint | Key | KeyVersion | Assignment | Token | Route
+)
 
 
 class Removed(msgspec.Struct, frozen=True, gc=False):

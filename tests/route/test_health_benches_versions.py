@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenone.clock import MINUTE_US
-from tokenone.route.health import Health
+from tokenone.route.health import FORGET_US, LONGEST_US, Health
 
 
 def test_a_version_rests_for_a_minute_and_no_longer() -> None:
@@ -50,5 +50,5 @@ def test_memory_is_bounded_and_what_is_over_is_forgotten(refusals: list) -> None
         health.bench(f"k{key}", 1, now_us)
         assert health.benched(f"k{key}", 1, now_us)
         assert len(health) <= 16
-    health.bench("last", 1, now_us + MINUTE_US)
+    health.bench("last", 1, now_us + LONGEST_US + FORGET_US)
     assert len(health) == 1

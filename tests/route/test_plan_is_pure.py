@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokenone.route.explain import explain
 from tokenone.route.plan import Plan, Planner, Verdict, plan
 from tokenone.route.strategy import Odds, numbers
 from tokenone.rows import Candidate, Endpoint, Key, KeyVersion
@@ -88,21 +87,6 @@ def test_the_steps_tell_the_whole_way_to_the_attempts(
     assert told == _keys(planned)
     assert all((one.verdict is Verdict.CHOSEN) is (one.key not in bench) for one in planned.steps)
     assert all(str(one.verdict) for one in planned.steps)
-
-
-@given(lists, seeds, attempts, benches)
-def test_explaining_gives_the_plans_answer_and_a_line_for_every_candidate(
-    candidates: tuple, seed: int, most: int, bench: set
-) -> None:
-    def benched(key: str, version: int) -> bool:
-        return key in bench
-
-    planned = plan(candidates, seed=seed, max_attempts=most, benched=benched)
-    explained = explain(candidates, seed=seed, max_attempts=most, benched=benched)
-    assert explained.attempts == planned.attempts
-    assert explained.steps[: len(planned.steps)] == planned.steps
-    assert {one.key for one in explained.steps} == {one.key.id for one in candidates}
-    assert all(one.verdict is Verdict.SPARE for one in explained.steps[len(planned.steps) :])
 
 
 def test_the_last_resort_is_the_one_that_would_have_been_first() -> None:

@@ -7,8 +7,8 @@ be dispatched. Pure; knows neither scopes nor keys' lives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeAlias
 
 import msgspec
 
@@ -20,6 +20,14 @@ UNIFIED: Final = (Provider.OPENAI,)
 """Providers that the unified front speaks to now; bare names are looked for in this order."""
 
 _NAMES: Final = {provider.value: provider for provider in Provider}
+
+Covers: TypeAlias = Callable[[str, str], bool]
+"""Says whether the price book knows a provider's model by another spelling, such as a dated one."""
+
+
+def _covers_nothing(provider: str, model: str) -> bool:
+    del provider, model
+    return False
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False):
@@ -38,16 +46,45 @@ class Listed(msgspec.Struct, frozen=True, gc=False):
 
 
 class Catalog:
-    """The models that are known: `book` by provider, endpoints' own lists beside it."""
+    """The models that are known: `book` by provider, endpoints' own lists beside it. Names that only `covers`
+    knows resolve and are not listed."""
 
-    def __init__(self, book: Mapping[str, Iterable[str]], unified: Sequence[Provider] = UNIFIED) -> None:
+    def __init__(
+        self,
+        book: Mapping[str, Iterable[str]],
+        unified: Sequence[Provider] = UNIFIED,
+        covers: Covers = _covers_nothing,
+    ) -> None:
         self._book = {provider: frozenset(book.get(provider.value, ())) for provider in Provider}
         self._unified = tuple(unified)
+        self._covers = covers
 
     @property
     def unified(self) -> tuple[Provider, ...]:
         """The providers that the unified front can dispatch to."""
         return self._unified
+
+    def knows(self, provider: Provider, model: str) -> bool:
+        """Says whether the price book has a provider's model, in whatever spelling."""
+        return model in self._book[provider] or self._covers(provider.value, model)
+
+    def serves(self, endpoint: Endpoint, model: str) -> bool:
+        """Says whether an endpoint is known to serve a model."""
+        return model in endpoint.models or self.knows(endpoint.provider, model)
+
+    def readings(self, name: str) -> Iterator[Resolved]:
+        """Yields what a name may mean at the unified front: `provider/model` first, then the bare name at each
+        provider, in order. Whether somebody serves it is not asked."""
+        named, _, native = name.partition("/")
+        provider_named = _NAMES.get(named)
+        if native and provider_named in self._unified:
+            yield Resolved(provider_named, native)
+        for provider in self._unified:
+            yield Resolved(provider, name)
+
+    def listed(self, provider: Provider) -> frozenset[str]:
+        """Returns the book's models of a provider."""
+        return self._book[provider]
 
     def resolve(self, model: str, endpoints: Iterable[Endpoint] = ()) -> Resolved:
         """Returns what a unified model name means; raises ModelUnknown, which says where else to look.
@@ -70,7 +107,7 @@ class Catalog:
 
     def serving(self, candidates: tuple[Candidate, ...], model: str) -> tuple[Candidate, ...]:
         """Returns the candidates whose endpoint serves the model: the same tuple if all do."""
-        fit = tuple(one for one in candidates if self._serves(one.endpoint, model))
+        fit = tuple(one for one in candidates if self.serves(one.endpoint, model))
         return candidates if len(fit) == len(candidates) else fit
 
     def models(
@@ -108,9 +145,6 @@ class Catalog:
             return None
 
     def _has(self, provider: Provider, model: str, endpoints: tuple[Endpoint, ...]) -> bool:
-        if model in self._book[provider]:
+        if self.knows(provider, model):
             return True
         return any(one.provider is provider and model in one.models for one in endpoints)
-
-    def _serves(self, endpoint: Endpoint, model: str) -> bool:
-        return model in self._book[endpoint.provider] or model in endpoint.models

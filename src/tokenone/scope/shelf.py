@@ -18,6 +18,7 @@ from tokenone.rows import (
     KeyVersion,
     Project,
     Removed,
+    Route,
     Row,
     Tenant,
     TenantKek,
@@ -59,6 +60,12 @@ class Shelf:
             "project": Groups(),
             "tenant": Groups(),
         }
+        self.routes: dict[str, Route] = {}
+        self.routed: dict[str, Groups[str, str, Route]] = {
+            "workload": Groups(),
+            "project": Groups(),
+            "tenant": Groups(),
+        }
         self.keys_of: Groups[str, str, Key] = Groups()
         self.endpoints_of: Groups[str | None, str, Endpoint] = Groups()
         self._putters: dict[type, Callable[[Row, Touched], None]] = {
@@ -71,6 +78,7 @@ class Shelf:
             KeyVersion: self._put_version,
             Assignment: self._put_assignment,
             Token: self._put_token,
+            Route: self._put_route,
         }
         self._droppers: dict[str, Callable[[str, Touched], None]] = {
             "Tenant": self._drop_tenant,
@@ -80,6 +88,7 @@ class Shelf:
             "Key": self._drop_key,
             "Assignment": self._drop_assignment,
             "Token": self._drop_token,
+            "Route": self._drop_route,
         }
 
     def put(self, row: Row, touched: Touched) -> None:
@@ -193,3 +202,17 @@ class Shelf:
         key = self.keys.get(key_id)
         if key is not None:
             touched.tenants.add(key.tenant)
+
+    # ── routes ─────────────────────────────────────────────────────────────────────────────────────────
+    def _put_route(self, row: Row, touched: Touched) -> None:
+        route = cast(Route, row)
+        self._drop_route(route.id, touched)
+        self.routes[route.id] = route
+        self.routed[route.kind].put(route.scope, route.id, route)
+        touched.tenants.add(route.tenant)
+
+    def _drop_route(self, row_id: str, touched: Touched) -> None:
+        old = self.routes.pop(row_id, None)
+        if old is not None:
+            self.routed[old.kind].drop(old.scope, row_id)
+            touched.tenants.add(old.tenant)

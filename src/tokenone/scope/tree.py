@@ -20,6 +20,7 @@ from tokenone.rows import (
     KeyVersion,
     Project,
     Restrictions,
+    Route,
     Tenant,
     TenantKek,
     Token,
@@ -51,6 +52,7 @@ class Directory:
         self._shelf = Shelf()
         self._found: dict[str, dict[tuple[Scope, Provider, Mode], Found]] = {}
         self._rules: dict[str, dict[Scope, Rules]] = {}
+        self._routed: dict[str, dict[tuple[str, str], tuple[Route, ...]]] = {}
         self._remembered = 0
 
     def apply(self, delta: Delta) -> Touched:
@@ -134,11 +136,30 @@ class Directory:
         """Returns every assignment in the scope with why it is or is not a candidate."""
         return survey(self._shelf, self._leasable, Ask(scope, provider, mode, now_us))
 
+    def routes(self, scope: Scope) -> tuple[tuple[Route, ...], ...]:
+        """Returns the routes of workload, project and tenant, nearest first: the same tuples until something
+        changes. Another tenant's rows are never among them, whatever scope they name."""
+        return (
+            self._routes(scope.tenant, "workload", scope.workload),
+            self._routes(scope.tenant, "project", scope.project),
+            self._routes(scope.tenant, "tenant", scope.tenant),
+        )
+
     def rules(self, scope: Scope) -> Rules:
         """Returns the intersected restrictions of a scope's tenant, project and workload."""
         ours = self._rules.get(scope.tenant)
         rules = None if ours is None else ours.get(scope)
         return self._intersect(scope) if rules is None else rules
+
+    def _routes(self, tenant: str, kind: str, scope_id: str) -> tuple[Route, ...]:
+        ours = self._routed.get(tenant)
+        known = None if ours is None else ours.get((kind, scope_id))
+        if known is not None:
+            return known
+        found = tuple(one for one in self._shelf.routed[kind].of(scope_id) if one.tenant == tenant)
+        self._make_room()
+        self._routed.setdefault(tenant, {})[kind, scope_id] = found
+        return found
 
     def _find(self, scope: Scope, provider: Provider, now_us: int, mode: Mode) -> Found:
         found = find(self._shelf, self._leasable, Ask(scope, provider, mode, now_us))
@@ -168,8 +189,10 @@ class Directory:
         if EVERYBODY in tenants:
             self._found.clear()
             self._rules.clear()
+            self._routed.clear()
             self._remembered = 0
             return
         for tenant in tenants:
             if tenant is not None:
-                self._remembered -= len(self._found.pop(tenant, ())) + len(self._rules.pop(tenant, ()))
+                derived = (self._found, self._rules, self._routed)
+                self._remembered -= sum(len(known.pop(tenant, ())) for known in derived)

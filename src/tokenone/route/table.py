@@ -1,0 +1,96 @@
+"""Routes made ready to be looked up by model: once when they were edited, not once a call.
+
+Law: an exact name comes before a pattern, a longer pattern before a shorter one; of a route the first rule
+that fits decides. Looking up costs the same for one route as for thousands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from tokenone.route.ask import ANYWHERE, Ask, Demand
+from tokenone.route.rendezvous import digest
+from tokenone.route.strategy import Odds
+from tokenone.rows import Route, RouteRule, When
+
+_ALWAYS = When()
+
+
+class Ruled:
+    """One rule, ready: its odds, and what stands for its targets in a session's draw."""
+
+    __slots__ = ("_within", "always", "number", "odds", "places", "route", "rule", "weights")
+
+    def __init__(self, route: str | None, number: int, rule: RouteRule) -> None:
+        self.route = route
+        self.number = number
+        self.rule = rule
+        self.always = rule.when == _ALWAYS
+        self._within = None if rule.within is None else Demand(frozenset(rule.within))
+        self.weights = [max(one.weight, 0) for one in rule.targets]
+        self.odds = Odds(self.weights)
+        self.places = [digest(f"{one.provider.value}\n{one.model}\n{one.endpoint}") for one in rule.targets]
+
+    def fits(self, ask: Ask) -> bool:
+        """Says whether the rule is for this call."""
+        return self.always or unfit(self.rule.when, ask) is None
+
+    def demand(self, demanded: Demand) -> Demand | None:
+        """Returns where targets have to lie: inside of what is demanded and of what the rule says."""
+        within = self._within
+        if within is None:
+            return None if demanded == ANYWHERE else demanded
+        if demanded.jurisdictions is None:
+            return Demand(within.jurisdictions, demanded.self_hosted)
+        assert within.jurisdictions is not None
+        return Demand(within.jurisdictions & demanded.jurisdictions, demanded.self_hosted)
+
+
+class Table:
+    """The routes of one scope, by model."""
+
+    __slots__ = ("_exact", "_lengths", "_prefixes")
+
+    def __init__(self, routes: Iterable[Route]) -> None:
+        self._exact: dict[str, tuple[Ruled, ...]] = {}
+        self._prefixes: dict[str, tuple[Ruled, ...]] = {}
+        for route in sorted(routes, key=lambda one: one.id, reverse=True):
+            ready = tuple(Ruled(route.id, number, rule) for number, rule in enumerate(route.rules, 1))
+            if route.model.endswith("*"):
+                self._prefixes[route.model[:-1]] = ready
+            else:
+                self._exact[route.model] = ready
+        self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+
+    def find(self, model: str) -> tuple[Ruled, ...] | None:
+        """Returns the rules of the route that names the model; None if none does."""
+        exact = self._exact.get(model)
+        if exact is not None or not self._lengths:
+            return exact
+        for length in self._lengths:
+            found = self._prefixes.get(model[:length]) if length <= len(model) else None
+            if found is not None:
+                return found
+        return None
+
+    def names(self) -> Iterator[str]:
+        """Yields the aliases; a pattern is not a name that somebody could list."""
+        yield from self._exact
+
+
+def unfit(when: When, ask: Ask) -> str | None:
+    """Says which condition a call does not meet; None if it meets all."""
+    if when.min_bytes is not None and ask.body_bytes < when.min_bytes:
+        return f"for bodies of {when.min_bytes} bytes or more"
+    if when.max_bytes is not None and ask.body_bytes > when.max_bytes:
+        return f"for bodies of {when.max_bytes} bytes or fewer"
+    if when.stream is not None and when.stream is not ask.stream:
+        return "for streams" if when.stream else "for calls that are not streamed"
+    missing = [need.value for need in when.needs if need not in ask.needs]
+    if missing:
+        return f"for calls that ask for {', '.join(missing)}"
+    if when.jurisdictions is not None:
+        demanded = ask.demand.jurisdictions
+        if demanded is None or not demanded <= set(when.jurisdictions):
+            return f"for calls that have to stay within {', '.join(when.jurisdictions)}"
+    return None
