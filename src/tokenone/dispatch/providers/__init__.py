@@ -12,6 +12,7 @@ from typing import Final
 from tokenone.dispatch.providers.anthropic import ANTHROPIC
 from tokenone.dispatch.providers.cohere import COHERE
 from tokenone.dispatch.providers.facts import Facts, Probe, Reading
+from tokenone.dispatch.providers.gemini import GEMINI
 from tokenone.dispatch.providers.openai import OPENAI
 from tokenone.types import Provider
 
@@ -20,6 +21,7 @@ PROVIDERS: Final[Mapping[Provider, Facts]] = MappingProxyType(
         Provider.OPENAI: OPENAI,
         Provider.ANTHROPIC: ANTHROPIC,
         Provider.COHERE: COHERE,
+        Provider.GEMINI: GEMINI,
     }
 )
 
