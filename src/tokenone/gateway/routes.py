@@ -28,6 +28,10 @@ ALIASES: Final[dict[bytes, tuple[Provider, Dialect]]] = {
     b"anthropic-proxy": NATIVE[b"anthropic"],
     b"gemini-proxy": NATIVE[b"google"],
 }
+VERSIONS: Final[dict[Provider, tuple[bytes, ...]]] = {
+    Provider.GEMINI: (b"v1beta/", b"v1/", b"v1alpha/", b"upload/", b"download/"),
+}
+"""How a provider's paths may begin where that is not `v1` alone; an alias called without any means the first."""
 REMEMBERED_BYTES: Final = 64
 """Longer paths are worked out each time: nobody fills the memory with them, and queries are never kept."""
 
@@ -60,7 +64,7 @@ def _named_front(path: bytes) -> Front:
     if first == b"v1":
         alias, _, below = rest.partition(b"/")
         if alias in ALIASES:
-            return _native(ALIASES[alias], _with_version(below))
+            return _native(ALIASES[alias], _with_version(ALIASES[alias][0], below))
         return Front(Provider.OPENAI, path=path, dialect=_dialect_of(path), unified=True)
     if first in NATIVE:
         return _native(NATIVE[first], b"/" + rest)
@@ -87,9 +91,10 @@ def _native(place: tuple[Provider, Dialect], path: bytes) -> Front:
     return Front(provider, path=path, dialect=dialect)
 
 
-def _with_version(below: bytes) -> bytes:
-    """An alias may be called with or without the provider's `v1`."""
-    return b"/" + below if below.startswith(b"v1/") else b"/v1/" + below
+def _with_version(provider: Provider, below: bytes) -> bytes:
+    """An alias may be called with or without the provider's version."""
+    versions = VERSIONS.get(provider, (b"v1/",))
+    return b"/" + below if below.startswith(versions) else b"/" + versions[0] + below
 
 
 def _dialect_of(path: bytes) -> Dialect:
