@@ -94,7 +94,7 @@ def forms(secret: Secret) -> tuple[bytes, ...]:
 
 def _parts(plain: bytes) -> Iterator[bytes]:
     yield plain
-    if not plain.startswith(b"{"):
+    if not plain.lstrip().startswith(b"{"):
         return
     try:
         fields = json.loads(plain)
