@@ -39,7 +39,8 @@ class FeeSchedule(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TenantRate(msgspec.Struct, frozen=True):
-    """A tenant's own price: nano-USD per million tokens by usage class; `model` may end in `*`."""
+    """A tenant's own price: nano-USD per million tokens, or search units, by usage class; `model` may end in
+    `*`."""
 
     provider: str
     model: str
@@ -47,6 +48,9 @@ class TenantRate(msgspec.Struct, frozen=True):
     output: int | None = None
     cache_read: int | None = None
     cache_write: int | None = None
+    search_units: int | None = None
+    image_tokens: int | None = None
+    """Of embeddings that are billed by them, beside `input`."""
 
 
 class Tenant(msgspec.Struct, frozen=True):

@@ -180,8 +180,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Normalised token counts; None is *not reported*, 0 is *reported as zero*.
 
     `input` and `output` are totals: `input` includes cache reads, cache writes (`cache_write_1h` is part of
-    `cache_write`), audio and images; `output` includes reasoning, audio and images. Providers that count
-    otherwise are converted where their bodies are read (OpenAI includes cache in input, Anthropic does not).
+    `cache_write`), audio, images and video; `output` includes reasoning, audio, images and video. Providers
+    that count otherwise are converted where their bodies are read (OpenAI includes cache in input, Anthropic
+    does not).
     """
 
     input: int | None = None
@@ -195,6 +196,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     cache_read_audio: int | None = None
     input_image: int | None = None
     output_image: int | None = None
+    input_video: int | None = None
+    output_video: int | None = None
     audio_seconds: int | None = None
     """Seconds of audio, where the provider bills time instead of tokens."""
     server_tools: dict[str, int] | None = None
