@@ -166,8 +166,10 @@ def make_auditor_key(directory: Path, say: Say) -> bytes:
 
 
 async def _make_presets(store: Store) -> None:
-    """Adds the providers' public endpoints."""
+    """Adds the providers' public endpoints, where they have one for everybody."""
     for provider, facts in PROVIDERS.items():
+        if not facts.default_origin:
+            continue
         preset = Endpoint(
             id=f"ep_{provider.value}", tenant=None, provider=provider, name=provider.value,
             origins=(facts.default_origin,), base_path="",

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from tokenone.dispatch.providers.anthropic import ANTHROPIC
+from tokenone.dispatch.providers.azure import AZURE
 from tokenone.dispatch.providers.cohere import COHERE
 from tokenone.dispatch.providers.facts import Facts, Probe, Reading
 from tokenone.dispatch.providers.gemini import GEMINI
@@ -20,6 +21,7 @@ PROVIDERS: Final[Mapping[Provider, Facts]] = MappingProxyType(
     {
         Provider.OPENAI: OPENAI,
         Provider.ANTHROPIC: ANTHROPIC,
+        Provider.AZURE: AZURE,
         Provider.COHERE: COHERE,
         Provider.GEMINI: GEMINI,
     }

@@ -59,6 +59,7 @@ class Facts:
     provider: Provider
     dialect: Dialect
     default_origin: str
+    """Empty where every customer has an origin of their own."""
     base_path: str
     paths: PathTable
     authorise: Authorise
