@@ -180,6 +180,20 @@ tokens = Table(
     Index("ix_tokens_workload", "workload"),
 )
 
+routes = Table(
+    "routes",
+    metadata,
+    _id(),
+    _ref("tenant", "tenants.id"),
+    Column("kind", String(16), nullable=False),
+    Column("scope", String(64), nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("rules", Text, nullable=False),
+    _revision(),
+    UniqueConstraint("scope", "model"),
+    Index("ix_routes_tenant", "tenant"),
+)
+
 removed = Table(
     "removed",
     metadata,

@@ -22,6 +22,7 @@ from tokenone.rows import (
     Key,
     KeyVersion,
     Project,
+    Route,
     Row,
     Tenant,
     TenantKek,
@@ -103,6 +104,7 @@ SHAPES: Final[MappingProxyType[type[Row], Shape[Any]]] = MappingProxyType(
             (KeyVersion, schema.key_versions),
             (Assignment, schema.assignments),
             (Token, schema.tokens),
+            (Route, schema.routes),
         )
     }
 )

@@ -14,6 +14,7 @@ from tokenone.store.keys import Keys
 from tokenone.store.migrate import Schema, migrate_management, schema_of
 from tokenone.store.once import Idempotency, Leases, Settings
 from tokenone.store.people import People
+from tokenone.store.routes import Routes
 from tokenone.store.scopes import Scopes
 from tokenone.store.tidy import Tidied, tidy
 from tokenone.store.tokens import Tokens
@@ -29,6 +30,7 @@ class Store:
         self.scopes = Scopes(database)
         self.keys = Keys(database)
         self.tokens = Tokens(database)
+        self.routes = Routes(database)
         self.people = People(database)
         self.trail = Trail(database)
         self.idempotency = Idempotency(database)
