@@ -2,7 +2,7 @@
 
 Law: the only module that imports genai-prices; its updater is never started, so nothing is fetched. Rates
 become integer nano-USD per million units, rounded half to even where the publisher has more digits. Unit
-prices that no reply of ours can report (video, characters) are left out. The gateway never imports this.
+prices that no reply of ours can report (characters, cached images) are left out. The gateway never imports this.
 """
 
 from __future__ import annotations
@@ -45,10 +45,13 @@ UNITS: Final = {
     "cache_audio_read_mtok": ("cache_read_audio", MILLION),
     "input_image_mtok": ("input_image", MILLION),
     "output_image_mtok": ("output_image", MILLION),
+    "input_video_mtok": ("input_video", MILLION),
+    "output_video_mtok": ("output_video", MILLION),
     "output_reasoning_mtok": ("reasoning", MILLION),
     "audio_hours": ("audio_seconds", 3600),
     "web_searches_kcount": ("web_search_requests", 1000),
     "storage_searches_kcount": ("file_search_requests", 1000),
+    "rerank_searches_kcount": ("search_units", 1000),
 }
 _SIMPLE_CLAUSES: Final = ("equals", "starts_with", "ends_with", "contains")
 

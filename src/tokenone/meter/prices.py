@@ -1,8 +1,9 @@
 """The price book as a gateway holds it: models found by the publisher's own rules, rates as integers.
 
 Law: loading validates; finding a model follows genai-prices (first match in the book's order, then the
-providers it falls back to, then the same with a compact date spelt out). It prices nothing, and what it
-remembers of earlier look-ups is bounded.
+providers it falls back to, then the same with a compact date spelt out). Beyond the commercial partition a
+price is found only under a name that says that partition. It prices nothing, and what it remembers of earlier
+look-ups is bounded.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import msgspec
 
 from tokenone.clock import DAY_US, SECOND_US
 from tokenone.errors import ConfigRefused
+from tokenone.meter.names import COMMERCIAL, MARKS, fine_tuned_base, named, partition_of
 
 FORMAT: Final = 1
 REMEMBERED: Final = 4096
 _LONGEST_MODEL: Final = 256
 _COMPACT_DATE: Final = re.compile(r"(-)(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
 
-# Which of the publisher's lists prices a provider of ours.
+# Which of the publisher's lists prices a provider of ours; what is on one's own servers has none.
 LISTS: Final = {
     "openai": "openai",
     "anthropic": "anthropic",
@@ -33,6 +35,11 @@ LISTS: Final = {
     "openrouter": "openrouter",
     "cohere": "cohere",
 }
+
+# Where customers name deployments as they like: what the reply names decides alone.
+_DEPLOYMENTS: Final = frozenset(("azure",))
+_REGIONAL: Final = "regional."
+"""How the publisher marks ids that stand for every region's profile: no model is called so."""
 
 
 class Clause(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -45,6 +52,12 @@ class Clause(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def fits(self, model: str) -> bool:
         """Says whether the name, in lower case, passes."""
         return _TESTS[self.kind](self, model)
+
+    def fits_by(self, mark: str, model: str) -> bool:
+        """Says whether the name passes by a test that itself says `mark`."""
+        if self.parts:
+            return self.fits(model) and any(part.fits_by(mark, model) for part in self.parts)
+        return mark in self.text and self.fits(model)
 
 
 _TESTS: Final[dict[str, Callable[[Clause, str], bool]]] = {
@@ -152,7 +165,7 @@ class PriceBook:
     def __init__(self, file: BookFile) -> None:
         self.version = file.version
         self._lists = file.lists
-        self._found: dict[tuple[str, str], ModelPrices | None] = {}
+        self._found: dict[tuple[str, str, str], ModelPrices | None] = {}
 
     @classmethod
     def load(cls, raw: bytes) -> PriceBook:
@@ -171,24 +184,46 @@ class PriceBook:
         return cls(file)
 
     def models(self, provider: str) -> tuple[str, ...]:
-        """Returns the ids of the provider's own models."""
+        """Returns the names of the provider's own models, those that can be called by them."""
         prices = self._lists.get(LISTS.get(provider, ""))
-        return tuple(model.id for model in prices.models) if prices else ()
+        names = [model.id.removeprefix(_REGIONAL) for model in prices.models] if prices else []
+        return tuple(name for name in dict.fromkeys(names) if self._search(provider, name.lower()))
 
-    def find(self, provider: str, model: str) -> ModelPrices | None:
-        """Returns the prices that `model`, as spelled in a request or reply, refers to."""
-        key = (provider, model)
+    def find(self, provider: str, model: str, partition: str = COMMERCIAL) -> ModelPrices | None:
+        """Returns the prices that `model`, as spelled in a request or reply, refers to where it is served."""
+        key = (provider, model, partition)
         if key in self._found:
             return self._found[key]
-        found = self._search(provider, model.lower()) if len(model) <= _LONGEST_MODEL else None
+        found = self._look_up(*key) if len(model) <= _LONGEST_MODEL else None
         if len(self._found) >= REMEMBERED:
             del self._found[next(iter(self._found))]
         self._found[key] = found
         return found
 
+    def covers(self, provider: str, model: str) -> bool:
+        """Says whether a name is one of the provider's models: the book's clauses fit it, or what it was
+        fine-tuned from. Remembered and bounded as `find` is; a name that is covered may have no price."""
+        base = fine_tuned_base(provider, model)
+        return any(self.find(provider, name) for name in (model, base) if name)
+
     def known(self, provider: str, *spellings: str | None) -> str | None:
         """Returns the first spelling that the book prices: the reply's model before the request's."""
-        return next((model for model in spellings if model and self.find(provider, model)), None)
+        told = [model for model in spellings if model]
+        if provider in _DEPLOYMENTS:
+            del told[1:]
+        return next((model for model in told if self.find(provider, model)), None)
+
+    def _look_up(self, provider: str, model: str, partition: str) -> ModelPrices | None:
+        name, spelled = named(provider, model.lower())
+        served = partition_of(partition, spelled)
+        if name is None or served == COMMERCIAL:
+            return None if name is None else self._search(provider, name)
+        mark = MARKS.get(served)
+        if mark is None:
+            return None
+        marked = name if name.startswith(mark) else mark + name
+        found = self._search(provider, marked)
+        return found if found is not None and found.match.fits_by(mark, marked) else None
 
     def _search(self, provider: str, model: str) -> ModelPrices | None:
         own = self._lists.get(LISTS.get(provider, ""))

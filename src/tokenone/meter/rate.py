@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tokenone.meter.names import COMMERCIAL, named, partition_of
 from tokenone.meter.prices import ModelPrices, PriceBook, Rate
 from tokenone.money import line_cost
 from tokenone.rows import TenantRate
@@ -48,26 +49,31 @@ _PARTS: Final[dict[str, tuple[str, ...]]] = {
     "cache_write": ("cache_write_1h",),
     "input_audio": ("cache_read_audio",),
     "input_image": (),
+    "input_video": (),
     "reasoning": (),
     "output_audio": (),
     "output_image": (),
+    "output_video": (),
     "input": (
         "cache_read",
         "cache_write",
         "cache_write_1h",
         "input_audio",
         "input_image",
+        "input_video",
         "cache_read_audio",
     ),
-    "output": ("reasoning", "output_audio", "output_image"),
+    "output": ("reasoning", "output_audio", "output_image", "output_video"),
     "audio_seconds": (),
 }
 _TOOLS: Final = ("web_search_requests", "file_search_requests")
+# What a provider bills in the place of tokens: without a price for it the call has none.
+_MEASURES: Final = ("search_units", "image_tokens", "images", "classifications")
 _FREE_TOOLS: Final = frozenset(("web_fetch_requests", "tool_search_requests"))
-_STANDARD: Final = frozenset(
-    (None, "", "default", "standard", "auto", "on_demand", "global", "not_available")
-)
-_TENANT_UNITS: Final = ("input", "output", "cache_read", "cache_write")
+_STANDARD: Final = frozenset(("default", "standard", "auto", "on_demand", "global", "not_available"))
+_BY_TIME: Final = frozenset(("provisioned_throughput",))
+"""Tiers whose capacity is paid for by the hour: their tokens have no price of their own."""
+_TENANT_UNITS: Final = ("input", "output", "cache_read", "cache_write", "search_units", "image_tokens")
 
 
 def price(  # noqa: PLR0913 - keyword-only: the facts of a call, none of which belong together elsewhere
@@ -79,16 +85,21 @@ def price(  # noqa: PLR0913 - keyword-only: the facts of a call, none of which b
     at_us: int,
     rates: tuple[TenantRate, ...] = (),
     reported_nano: int | None = None,
+    partition: str = COMMERCIAL,
 ) -> Cost:
-    """Returns what the call cost. `model` as the reply spells it (`book.known` chooses between spellings)."""
+    """Returns what the call cost. `model` as the reply spells it (`book.known` chooses between spellings),
+    `partition` as the endpoint that served it tells: the book's prices hold where they are published for."""
     if reported_nano is not None:
         line = Line("reported", 1, None, reported_nano)
         return Cost((line,), reported_nano, CostSource.PROVIDER_REPORTED, book.version)
-    found = book.find(provider, model)
+    found = book.find(provider, model, partition)
     own = _tenant_rates(rates, provider, model, found)
+    unknown = _elsewhere(provider, model, partition) if found is None else []
     if usage is None or (found is None and not own):
-        return Cost((), None, CostSource.UNPRICED, book.version)
-    sheet, caveats = ({}, []) if found is None else _sheet(found, usage, at_us)
+        return Cost((), None, CostSource.UNPRICED, book.version, tuple(unknown))
+    sheet, caveats = ({}, unknown) if found is None else _sheet(found, usage, at_us)
+    if usage.tier and usage.tier.lower() in _BY_TIME and not own:
+        return Cost((), None, CostSource.UNPRICED, book.version, (f"tier:{usage.tier}",))
     lines = _lines(usage, sheet | own, caveats)
     if lines is None:
         return Cost((), None, CostSource.UNPRICED, book.version, tuple(caveats))
@@ -101,8 +112,8 @@ def _sheet(model: ModelPrices, usage: Usage, at_us: int) -> tuple[dict[str, Rate
     """Returns the rates for this call's tier, speed and time, and what the book does not know about them."""
     facts = {}
     if usage.tier:
-        facts["service_tier"] = usage.tier
-        if usage.tier == "batch":
+        facts["service_tier"] = usage.tier.lower()
+        if facts["service_tier"] == "batch":
             facts["processing"] = "batch"
     if usage.speed:
         facts["speed"] = usage.speed
@@ -110,9 +121,15 @@ def _sheet(model: ModelPrices, usage: Usage, at_us: int) -> tuple[dict[str, Rate
     variants = model.fitting(at_us, facts) if facts and model.variants else []
     for variant in reversed(variants):
         sheet = sheet | variant.rates
-    known = {value for variant in variants for value in variant.facts.values()}
+    known = {value for variant in variants for value in variant.facts.values()} | _STANDARD
     told = (("tier", usage.tier), ("speed", usage.speed), ("geo", usage.geo))
-    return sheet, [f"{name}:{value}" for name, value in told if value not in _STANDARD and value not in known]
+    return sheet, [f"{name}:{value}" for name, value in told if value and value.lower() not in known]
+
+
+def _elsewhere(provider: str, model: str, partition: str) -> list[str]:
+    """Names the partition for which the book has no price of the model, if it is another than the commercial."""
+    served = partition_of(partition, named(provider, model.lower()).partition)
+    return [f"partition:{served}"] if served else []
 
 
 def _tenant_rates(
@@ -170,26 +187,34 @@ def _lines(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> tuple[Li
 
 
 def _unpriced_total(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> bool:
-    """Says whether tokens were counted that have no rate, or have a rate and were not counted."""
+    """Says whether something was counted that has no rate, or tokens have a rate and were not counted."""
+    measured = {
+        name: count for name in _MEASURES if (count := (usage.server_tools or {}).get(name)) is not None
+    }
+    for name, count in measured.items():
+        if count and name not in sheet:
+            caveats.append(f"unpriced:{name}")
+            return True
+    counted_any = usage.input is not None or usage.output is not None
     by_time = usage.audio_seconds is not None and "audio_seconds" in sheet
+    otherwise = by_time or (not counted_any and any(name in sheet for name in measured))
     for unit in ("input", "output"):
         counted, rate = getattr(usage, unit), sheet.get(unit)
         if counted and rate is None:
             caveats.append(f"unpriced:{unit}")
             return True
-        if counted is None and rate is not None and rate.base and not by_time:
+        if counted is None and rate is not None and rate.base and not otherwise:
             caveats.append(f"unreported:{unit}")
             return True
     priced = "input" in sheet or "output" in sheet
-    counted_any = usage.input is not None or usage.output is not None
-    return not (by_time or (priced and counted_any))
+    return not (otherwise or (priced and counted_any))
 
 
 def _tool_lines(tools: dict[str, int], sheet: dict[str, Rate], caveats: list[str]) -> list[Line]:
     """Returns a line per priced tool; others that cost something become caveats."""
     lines: list[Line] = []
     for name, count in tools.items():
-        rate = sheet.get(name) if name in _TOOLS else None
+        rate = sheet.get(name) if name in _TOOLS or name in _MEASURES else None
         if not count or name in _FREE_TOOLS:
             continue
         if rate is None:
@@ -207,3 +232,5 @@ def _note_overlap(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> N
         caveats.append("assumed:no-cached-audio")
     if usage.input_image and "input_image" in sheet:
         caveats.append("assumed:no-cached-images")
+    if usage.input_video and "input_video" in sheet:
+        caveats.append("assumed:no-cached-video")
