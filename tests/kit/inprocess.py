@@ -29,6 +29,7 @@ from tokenone.call.house import House
 from tokenone.call.minted import Minter
 from tokenone.call.record import Aggregates
 from tokenone.call.referenced import References
+from tokenone.call.unified import SPOKEN
 from tokenone.canonical import unb64
 from tokenone.clock import AnchoredClock
 from tokenone.control.ops import Ops
@@ -191,7 +192,7 @@ class InProcess:
             book=book,
             limits=Limits(1),
             health=Health(),
-            catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}),
+            catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}, SPOKEN),
             planner=Planner(),
             clock=clock,
             pepper=Keyed(b"p" * 32),

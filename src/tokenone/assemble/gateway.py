@@ -32,6 +32,7 @@ from tokenone.call.house import House
 from tokenone.call.minted import Minter
 from tokenone.call.record import Aggregates
 from tokenone.call.referenced import References
+from tokenone.call.unified import SPOKEN
 from tokenone.clock import AnchoredClock
 from tokenone.control.client import ControlClient
 from tokenone.control.ops import Ops
@@ -272,7 +273,7 @@ async def build(spec: GatewaySpec) -> Worker:
         book=book,
         limits=Limits(spec.workers),
         health=Health(),
-        catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}),
+        catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}, SPOKEN),
         planner=Planner(),
         clock=clock,
         pepper=Keyed(reveal(keys.pepper)),

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from tokenone.call.credentials import Credentials, Usable
+from tokenone.call.voice import Voice
 from tokenone.canonical import Canonical
 from tokenone.clock import AnchoredClock
 from tokenone.detect.detector import Detector
@@ -196,6 +197,8 @@ class Call:
     caller: Caller | None = None
     permit: Permit | None = None
     peek: Peek | None = None
+    voice: Voice | None = None
+    """How the call is translated, where its provider speaks another dialect than its caller."""
     model: str | None = None
     body: bytes = b""
     spliced: bool = False

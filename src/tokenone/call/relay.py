@@ -13,12 +13,11 @@ from typing import Final
 
 from tokenone.call.house import Attempt, Call, House
 from tokenone.call.settle import COMPLETE, Ending, Settled, close, why_ended
+from tokenone.call.stream import Stream, may_change
 from tokenone.detect.inspect import Inspection, inspect_body
-from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import attempts, forward
-from tokenone.dispatch.decode import Decoder, decoded, decoder
+from tokenone.dispatch.decode import decoded, decoder
 from tokenone.dispatch.scrub import Scrubbed, scrub, without_secret
-from tokenone.dispatch.streams import Meter
 from tokenone.dispatch.tail import TailReader
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamAuth, UpstreamBroken
 from tokenone.money import usd_text
@@ -63,6 +62,8 @@ def governed(
     headers = forward.response_headers(fields)
     headers.append((b"x-tokenone-call", call.id.encode()))
     headers += routed(call, attempt)
+    if call.voice is not None and call.voice.dropped:
+        headers.append((b"x-tokenone-dropped", ", ".join(call.voice.dropped).encode("ascii", "replace")))
     if reply.status >= 400:
         headers.append((b"x-tokenone-error-origin", b"provider"))
     if settled is not None and settled.cost is not None:
@@ -97,17 +98,21 @@ async def _gather(reply: Incoming, limit: int) -> tuple[bytes, bool]:
 
 async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming, ending: Ending) -> None:
     """Holds a reply of up to 1 MiB, so that its cost stands in the headers; streams a longer one."""
-    changes = _may_change(call)
-    body, whole = await _gather(reply, INSPECTED_BYTES if changes else HELD_BYTES)
+    changes, voice = may_change(call), call.voice
+    body, whole = await _gather(reply, INSPECTED_BYTES if changes or voice else HELD_BYTES)
     if not whole:
         if changes:
             raise ContentBlocked("the reply is too long to be inspected")
+        if voice is not None:
+            raise UpstreamBroken("the reply is too long to be translated")
         await _stream_long(call, attempt, reply, body, ending)
         return
     ending.whole = True
     plain = decoded(body, reply.get(b"content-encoding"))
     if plain is None and changes:
         raise ContentBlocked("the reply's encoding cannot be read, so it cannot be inspected")
+    if plain is None and voice is not None:
+        raise UpstreamBroken("the reply's encoding cannot be read, so it cannot be translated")
     if plain:
         ending.text_bytes = len(plain)
         ending.model, ending.usage, ending.charged = call.facts.read(plain, call.front.path, reply.headers)
@@ -115,15 +120,12 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     fields = reply.headers
     if cleaned is not None:
         body, fields = cleaned, forward.response_headers(reply.headers, decoded=True)
+    if voice is not None:
+        body = voice.held(cleaned or plain or b"", ending.usage)
+        fields = voice.reply_headers(reply.headers, streamed=False)
     ending.cause, ending.received = COMPLETE, reply.received
     settled = close(house, call, attempt, ending)
     call.exchange.respond(reply.status, governed(call, attempt, reply, fields, settled), body)
-
-
-def _may_change(call: Call) -> bool:
-    """Says whether the tenant lets detectors change or block a reply."""
-    assert call.caller is not None
-    return call.caller.tenant.detect.response in (Action.REDACT, Action.BLOCK)
 
 
 async def inspected(body: bytes, house: House, action: Action) -> Inspection:
@@ -172,8 +174,10 @@ async def _stream_long(call: Call, attempt: Attempt, reply: Incoming, first: byt
 async def _stream_back(call: Call, attempt: Attempt, reply: Incoming, ending: Ending, stream: Stream) -> None:
     """Streams a reply back: metered on a decoded copy, inspected, the unasked usage chunk withheld."""
     fields = forward.response_headers(reply.headers, decoded=stream.decoded)
+    if call.voice is not None:
+        fields = call.voice.reply_headers(reply.headers, streamed=True)
     call.exchange.start(reply.status, governed(call, attempt, reply, fields))
-    call.in_events = stream.meter.in_events and not stream.raw
+    call.in_events = stream.in_events
     try:
         while (chunk := await reply.chunk()) is not None:
             if not attempt.answered:
@@ -191,102 +195,6 @@ async def _stream_back(call: Call, attempt: Attempt, reply: Incoming, ending: En
         call.exchange.finish()
     finally:
         stream.tell(ending)
-
-
-class Stream:
-    """One stream on its way back: the meter, the detectors, and what may be forwarded.
-
-    Where events may be withheld or changed, an encoded stream (which was not asked for) goes back decoded;
-    elsewhere it goes back as it came and a decoded copy is metered. From an error event on, `clean` takes the
-    leased secret out.
-    """
-
-    __slots__ = ("_clean", "_decoder", "_inspector", "decoded", "meter", "raw")
-
-    def __init__(
-        self, meter: Meter, machine: Decoder | None, *, encoded: bool, changes: bool,
-        clean: Callable[[bytes], bytes], inspector: StreamInspector | None,
-    ) -> None:  # fmt: skip
-        self._clean = clean
-        self._decoder = machine
-        self.decoded = changes and machine is not None
-        self.raw = encoded and not self.decoded
-        """Goes back encoded as it came."""
-        self.meter = meter
-        self._inspector = inspector
-
-    @classmethod
-    def opened(
-        cls, house: House, call: Call, reply: Incoming, clean: Callable[[bytes], bytes]
-    ) -> Stream | None:
-        """Returns the stream that a reply is, None if it is one document; refuses what cannot be inspected."""
-        assert call.caller is not None
-        encoding = reply.get(b"content-encoding")
-        machine = None if encoding is None else decoder(encoding)
-        readable = encoding is None or machine is not None
-        meter = call.facts.open_meter(
-            call.front.path, forward.content_type(reply.headers), call.spliced and readable
-        )
-        if meter is None:
-            return None
-        if _may_change(call) and not (readable and meter.in_events):
-            raise ContentBlocked("the stream's form cannot be read, so it cannot be inspected")
-        action = call.caller.tenant.detect.response
-        inspects = action is not Action.ALLOW and meter.in_events
-        return cls(
-            meter,
-            machine,
-            encoded=encoding is not None,
-            changes=call.spliced or _may_change(call),
-            clean=clean,
-            inspector=StreamInspector(house.detectors, action) if inspects else None,
-        )
-
-    def feed(self, chunk: bytes) -> bytes:
-        """Returns what to forward now; what came before a finding that blocks is still among it."""
-        if self._decoder is None and not self.raw:
-            return self._look(self._cleaned(self.meter.feed(chunk)))
-        plain = self._decoder.feed(chunk) if self._decoder is not None else b""
-        self._stop_if_damaged()
-        out = self._look(self._cleaned(self.meter.feed(plain)))
-        return chunk if self.raw else out
-
-    def finish(self) -> bytes:
-        """Returns what was still held when the stream ended."""
-        if self.decoded and self._decoder is not None and not self._decoder.whole:
-            raise UpstreamBroken("the stream's encoding ended early")
-        out = self._look(self._cleaned(self.meter.finish()))
-        if self._inspector is not None:
-            out += self._inspector.finish()
-        return b"" if self.raw else out
-
-    def stop_if_blocked(self) -> None:
-        """Raises ContentBlocked once a finding blocks; to be asked after what `feed` returned was forwarded."""
-        if self._inspector is not None and self._inspector.blocked:
-            raise ContentBlocked("found in the reply")
-
-    def tell(self, ending: Ending) -> None:
-        """Puts what was metered and found into the attempt's ending."""
-        meter = self.meter
-        ending.usage, ending.model, ending.text_bytes = meter.usage, meter.model, meter.text_bytes
-        ending.charged = meter.charged
-        if self._inspector is not None:
-            ending.verdict, ending.findings = self._inspector.verdict, self._inspector.findings
-
-    def _cleaned(self, out: bytes) -> bytes:
-        if not self.meter.failed:
-            return out
-        clean = self._clean(out)
-        if self.raw and clean != out:
-            raise UpstreamBroken("the provider's error shows a secret and was withheld")
-        return clean
-
-    def _look(self, out: bytes) -> bytes:
-        return out if self._inspector is None else self._inspector.feed(out)
-
-    def _stop_if_damaged(self) -> None:
-        if self.decoded and self._decoder is not None and (self._decoder.broken or self._decoder.overflow):
-            raise UpstreamBroken("the stream's encoding is damaged")
 
 
 def _cleaner(attempt: Attempt) -> Callable[[bytes], bytes]:
@@ -321,7 +229,11 @@ async def _error_back(
     close(house, call, attempt, ending)
     if call.front.unified and reply.status == 401:
         raise UpstreamAuth  # the caller's own token is fine: an SDK must not read this as its 401
-    call.exchange.respond(reply.status, governed(call, attempt, reply, scrubbed.headers), scrubbed.body)
+    status, fields, told = reply.status, scrubbed.headers, scrubbed.body
+    if call.voice is not None:
+        status, told = call.voice.refused(reply.status, scrubbed.plain)
+        fields = call.voice.reply_headers(scrubbed.headers, streamed=False)
+    call.exchange.respond(status, governed(call, attempt, reply, fields), told)
     return True
 
 

@@ -25,9 +25,9 @@ from tokenone.call.credentials import Usable
 from tokenone.call.house import Attempt, Call, House
 from tokenone.call.relay import LONG_BODY, inspected, relay
 from tokenone.call.settle import Ending, close, why_ended
+from tokenone.call.unified import take_over
 from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.credential import Unsigned
-from tokenone.dispatch.rename import rename_model
 from tokenone.errors import (
     ContentBlocked,
     DirectoryStale,
@@ -111,8 +111,8 @@ def _resolve(house: House, call: Call) -> None:
         return
     endpoints = house.directory.endpoints_for(call.caller.scope.tenant)
     resolved = house.catalog.resolve(call.model, endpoints)
-    if resolved.model != call.model:
-        call.body = rename_model(call.body, resolved.model)
+    if (resolved.provider, resolved.model) != (call.front.provider, call.model):
+        take_over(call, resolved)
         _peek(call)
 
 
@@ -242,11 +242,14 @@ async def _dispatch(house: House, call: Call, attempt: Attempt) -> Incoming:
     candidate, head = attempt.candidate, call.exchange.head
     endpoint = candidate.endpoint
     attempt.usable = await _usable(house, call, candidate)
-    headers = forward.request_headers(
-        head.headers, clamp=endpoint.fidelity.clamp_encoding, identity=_must_read(call)
-    )
     origin = parse_origin(endpoint.origins[0])
-    target = call.facts.place(endpoint, call.front.path) + forward.request_query(head.target)
+    target = call.facts.place(endpoint, call.front.path)
+    if call.voice is None:
+        clamp, identity = endpoint.fidelity.clamp_encoding, _must_read(call)
+        headers = forward.request_headers(head.headers, clamp=clamp, identity=identity)
+        target += forward.request_query(head.target)
+    else:
+        headers, target = call.voice.headers(), target + call.voice.query
     unsigned = Unsigned(
         head.method, origin.authority.encode("ascii"), target, headers, call.body, house.clock.now_us()
     )
@@ -274,11 +277,9 @@ async def _usable(house: House, call: Call, candidate: Candidate) -> Usable:
         return usable
     call.mark("lease")
     now = _as_of_now(house, call, candidate)
-    for version in house.directory.versions(now.key.id):
-        if version.version == candidate.version.version:
-            house.vault.lease(now.key, version, now.endpoint, mode=mode)
-            return usable
-    raise KeyUnusable("the key's version was taken away while the call waited")
+    versions = {version.version: version for version in house.directory.versions(now.key.id)}
+    house.vault.lease(now.key, versions[candidate.version.version], now.endpoint, mode=mode)
+    return usable
 
 
 def _must_read(call: Call) -> bool:

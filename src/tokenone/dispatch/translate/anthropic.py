@@ -270,4 +270,5 @@ ANTHROPIC: Final = Translation(
     reply=read_reply,
     stream=lambda: SseReader(AnthropicReading()),
     error=read_error,
+    headers=[(b"anthropic-version", b"2023-06-01")],
 )

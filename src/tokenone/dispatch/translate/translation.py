@@ -7,10 +7,11 @@ other; it never raises on what a provider may send (a reply that cannot be read 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from tokenone.dispatch.translate.form import ChatError, ChatReply, ChatRequest, Event
+from tokenone.types import Headers
 
 
 class StreamReader(Protocol):
@@ -34,3 +35,5 @@ class Translation:
     reply: Callable[[bytes], ChatReply]
     stream: Callable[[], StreamReader]
     error: Callable[[int, bytes], ChatError]
+    headers: Headers = field(default_factory=list)
+    """What the provider demands beside credential and content type."""
