@@ -24,12 +24,14 @@ from tokenone.dispatch.splice import splice_usage
 from tokenone.dispatch.streams import EVENT_STREAM, Meter, StreamMeter
 from tokenone.errors import PathDenied
 from tokenone.rows import Endpoint
-from tokenone.types import Dialect, Headers, PathClass, Provider
+from tokenone.types import Dialect, ErrorClass, Headers, PathClass, Provider
 
 _VERSIONS: Final = (b"/v1beta", b"/v1", b"/v1alpha")
 _VERSION: Final = rb"/v1(?:alpha|beta)?"
 _ID: Final = rb"[A-Za-z0-9][A-Za-z0-9._-]*"
 _COMPATIBLE: Final = b"/v1beta/openai/"
+_DEAD: Final = frozenset(("CONSUMER_SUSPENDED", "CONSUMER_INVALID"))
+"""The project that a key belongs to was suspended or deleted."""
 
 
 def _shape(method: bytes, form: bytes, kind: PathClass, *, bills: bool = True) -> Shape:
@@ -122,6 +124,11 @@ def _open_meter(path: bytes, content_type: bytes, withhold_usage: bool) -> Meter
     return ArrayMeter(GoogleEvents()) if path.endswith(b":streamGenerateContent") else None
 
 
+def _error_class(status: int, headers: Headers, body: bytes) -> ErrorClass:
+    """Says what a refusal means; here the key alone says which project pays and serves."""
+    return refusal_class(status, headers, body, _DEAD)
+
+
 def _check_secret(secret: bytes) -> None:
     check_key(secret, place="the Gemini API")
 
@@ -138,7 +145,7 @@ GEMINI: Final = Facts(
     splice=_splice,
     read=_read,
     open_meter=_open_meter,
-    error_class=refusal_class,
+    error_class=_error_class,
     probe=Probe(b"GET", b"/v1beta/models?pageSize=1", [(b"accept", b"application/json")]),
     place=_place,
 )

@@ -31,7 +31,12 @@ _reply: Final = msgspec.json.Decoder(_Reply)
 def read_compatible(body: bytes, path: bytes, headers: Headers) -> Reading:
     """Reads model and usage of a whole JSON reply; a body of another shape reports nothing."""
     reading = read_reply(body, path, headers)
-    return Reading(reading.model, _with_thoughts(reading.usage, body))
+    return Reading(_bare(reading.model), _with_thoughts(reading.usage, body))
+
+
+def _bare(model: str | None) -> str | None:
+    """Returns a Gemini model's name as it stands in paths and price lists."""
+    return None if model is None else model.removeprefix("google/").removeprefix("models/")
 
 
 def _with_thoughts(usage: Usage | None, body: bytes) -> Usage | None:
@@ -54,6 +59,7 @@ class CompatibleEvents(OpenAIEvents):
         """Takes one event in; True for a chat chunk with usage and without choices."""
         before = self.usage
         alone = super().read(event)
+        self.model = _bare(self.model)
         if self.usage is not before:
             self.usage = _with_thoughts(self.usage, data_of(event))
         return alone

@@ -73,14 +73,17 @@ _MODEL_MISSING: Final = ("models/", "Publisher Model ", "Publisher model ", "tun
 _LASTING: Final = ("PerDay", "PerMonth", "SpendLimit")
 
 
-def refusal_class(status: int, _headers: Headers, body: bytes) -> ErrorClass:
-    """Says what a refusal means; streamed errors come inside an array."""
+def refusal_class(
+    status: int, _headers: Headers, body: bytes, dead: frozenset[str] = frozenset()
+) -> ErrorClass:
+    """Says what a refusal means; streamed errors come inside an array. `dead` are reasons that, where paths
+    name no project, can only be about the key."""
     if status < 400:
         return ErrorClass.UNKNOWN
     fault = _fault_in(body)
     details = lenient(_details, fault.details) or []
     for detail in details:
-        known = _REASONS.get(detail.reason or "")
+        known = ErrorClass.KEY_DEAD if detail.reason in dead else _REASONS.get(detail.reason or "")
         if known is not None and not (known is ErrorClass.RATE and status == 429):
             return known
     message = fault.message or ""

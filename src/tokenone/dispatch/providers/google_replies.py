@@ -118,7 +118,9 @@ _predictions: Final = msgspec.json.Decoder(list[_Prediction])
 # google.ai.generativelanguage.v1beta.Modality. Pages of a document are priced as images are.
 _AUDIO: Final[frozenset[str | int]] = frozenset(("AUDIO", 4))
 _IMAGE: Final[frozenset[str | int]] = frozenset(("IMAGE", 2, "DOCUMENT", 5))
-_UNSPECIFIED: Final[frozenset[str | int | None]] = frozenset((None, 0, "", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED"))
+_UNSPECIFIED: Final[frozenset[str | int | None]] = frozenset(
+    (None, 0, "", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED")
+)
 # google.cloud.aiplatform.v1.GenerateContentResponse.UsageMetadata.TrafficType, in the words of `serviceTier`.
 _TIERS: Final[dict[str | int, str]] = {
     "ON_DEMAND": "on_demand",
