@@ -65,7 +65,7 @@ class ConverseEvents:
 
 
 class _Chunk(msgspec.Struct, gc=False):
-    bytes: bytes
+    event: bytes = msgspec.field(name="bytes")
 
 
 class _Last(msgspec.Struct, gc=False):
@@ -94,7 +94,7 @@ class InvokeEvents:
         chunk = lenient(_chunk, message.payload) if message.name == b"chunk" else None
         if chunk is None:
             return
-        event = chunk.bytes
+        event = chunk.event
         self.text_bytes += event_text_bytes(event, _NATIVE_TEXT)
         if b'"usage"' in event or b'"error"' in event:
             self._read_native(event)
