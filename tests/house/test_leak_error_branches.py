@@ -20,6 +20,8 @@ from kit.inprocess import InProcess, Manner
 from kit.logbook import Logbook
 from kit.scripted import Scripted
 from kit.stories import STORIES
+from kit.stories_of_keys import STORIES_OF_KEYS, allowing
+from kit.stories_of_unified import STORIES_OF_UNIFIED
 from kit.until import until
 from kit.walk import Defective, FullDisk, Walk
 from tokenone.detect.secrets import SecretsDetector
@@ -44,7 +46,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
         outside(folder) as world,
         Scripted(lambda _: b"") as scripted,
         caller() as http,
-        InProcess(folder, manner) as house,
+        InProcess(folder, allowing(manner, scripted.origin, folder)) as house,
     ):
         grounds = lay_out(house, world, keys)
         watch = Watch(keys)
@@ -52,7 +54,7 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
             watch.add(f"token {name}", of_token(grounds.places[name].token))
         logbook = Logbook(house.directory / "ledger")
         made = Walk(house, grounds, scripted, keys, watch, recorder, disk, logbook, http, output, executed)
-        for story in STORIES:
+        for story in (*STORIES, *STORIES_OF_KEYS, *STORIES_OF_UNIFIED):
             story(made)
         until(lambda: not logbook.unclosed(), "every outcome")
     watch.saw("output", output.getvalue())
