@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from tokenone.errors import ConfigRefused
 from tokenone.meter.book import compile_book
 from tokenone.meter.fee import fee
+from tokenone.meter.match import Clause
 from tokenone.meter.prices import (
     FORMAT,
     REMEMBERED,
     BookFile,
-    Clause,
     Dated,
     ModelPrices,
     PriceBook,

@@ -19,11 +19,11 @@ from genai_prices.data import providers as published
 
 from tokenone.clock import SECOND_US
 from tokenone.errors import ConfigRefused
+from tokenone.meter.match import Clause
 from tokenone.meter.prices import (
     FORMAT,
     LISTS,
     BookFile,
-    Clause,
     Dated,
     ModelPrices,
     PriceList,

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from tokenone.clock import DAY_US, SECOND_US
 from tokenone.errors import ConfigRefused
+from tokenone.meter.match import Clause, Index
 from tokenone.meter.names import COMMERCIAL, MARKS, fine_tuned_base, named, partition_of
 
 FORMAT: Final = 1
@@ -40,35 +40,6 @@ LISTS: Final = {
 _DEPLOYMENTS: Final = frozenset(("azure",))
 _REGIONAL: Final = "regional."
 """How the publisher marks ids that stand for every region's profile: no model is called so."""
-
-
-class Clause(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One test of a model's name; `any` and `all` combine others."""
-
-    kind: str
-    text: str = ""
-    parts: tuple[Clause, ...] = ()
-
-    def fits(self, model: str) -> bool:
-        """Says whether the name, in lower case, passes."""
-        return _TESTS[self.kind](self, model)
-
-    def fits_by(self, mark: str, model: str) -> bool:
-        """Says whether the name passes by a test that itself says `mark`."""
-        if self.parts:
-            return self.fits(model) and any(part.fits_by(mark, model) for part in self.parts)
-        return mark in self.text and self.fits(model)
-
-
-_TESTS: Final[dict[str, Callable[[Clause, str], bool]]] = {
-    "equals": lambda clause, model: model == clause.text,
-    "starts_with": lambda clause, model: model.startswith(clause.text),
-    "ends_with": lambda clause, model: model.endswith(clause.text),
-    "contains": lambda clause, model: clause.text in model,
-    "regex": lambda clause, model: re.search(clause.text, model) is not None,
-    "any": lambda clause, model: any(part.fits(model) for part in clause.parts),
-    "all": lambda clause, model: all(part.fits(model) for part in clause.parts),
-}
 
 
 class Rate(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -160,11 +131,15 @@ class BookFile(msgspec.Struct, frozen=True):
 class PriceBook:
     """A loaded book: immutable but for its bounded memory of look-ups."""
 
-    __slots__ = ("_found", "_lists", "version")
+    __slots__ = ("_found", "_indexes", "_lists", "version")
 
     def __init__(self, file: BookFile) -> None:
         self.version = file.version
         self._lists = file.lists
+        self._indexes = {
+            name: Index([(model.match, model) for model in prices.models])
+            for name, prices in file.lists.items()
+        }
         self._found: dict[tuple[str, str, str], ModelPrices | None] = {}
 
     @classmethod
@@ -180,7 +155,7 @@ class PriceBook:
             )
         for prices in file.lists.values():
             for model in prices.models:
-                _check_clause(model.match)
+                model.match.check()
         return cls(file)
 
     def models(self, provider: str) -> tuple[str, ...]:
@@ -203,8 +178,10 @@ class PriceBook:
     def covers(self, provider: str, model: str) -> bool:
         """Says whether a name is one of the provider's models: the book's clauses fit it, or what it was
         fine-tuned from. Remembered and bounded as `find` is; a name that is covered may have no price."""
+        if self.find(provider, model) is not None:
+            return True
         base = fine_tuned_base(provider, model)
-        return any(self.find(provider, name) for name in (model, base) if name)
+        return base is not None and self.find(provider, base) is not None
 
     def known(self, provider: str, *spellings: str | None) -> str | None:
         """Returns the first spelling that the book prices: the reply's model before the request's."""
@@ -229,12 +206,11 @@ class PriceBook:
         own = self._lists.get(LISTS.get(provider, ""))
         if own is None:
             return None
-        lists = [own, *(self._lists[name] for name in own.falls_back_to if name in self._lists)]
+        names = [name for name in (LISTS[provider], *own.falls_back_to) if name in self._indexes]
         for spelling in dict.fromkeys((model, _with_dashed_date(model))):
-            for prices in lists:
-                for candidate in prices.models:
-                    if candidate.match.fits(spelling):
-                        return candidate
+            for name in names:
+                if found := self._indexes[name].first(spelling):
+                    return found
         return None
 
 
@@ -249,15 +225,3 @@ def _with_dashed_date(model: str) -> str:
             return found[0]
 
     return _COMPACT_DATE.sub(dashed, model)
-
-
-def _check_clause(clause: Clause) -> None:
-    if clause.kind not in _TESTS:
-        raise ConfigRefused("the price book has an unknown match clause; compile it again")
-    for part in clause.parts:
-        _check_clause(part)
-    if clause.kind == "regex":
-        try:
-            re.compile(clause.text)
-        except re.error:
-            raise ConfigRefused("the price book has a broken pattern; compile it again") from None
