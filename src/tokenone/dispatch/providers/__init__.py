@@ -15,6 +15,7 @@ from tokenone.dispatch.providers.cohere import COHERE
 from tokenone.dispatch.providers.facts import Facts, Probe, Reading
 from tokenone.dispatch.providers.gemini import GEMINI
 from tokenone.dispatch.providers.openai import OPENAI
+from tokenone.dispatch.providers.openrouter import OPENROUTER
 from tokenone.dispatch.providers.vertex import VERTEX
 from tokenone.types import Provider
 
@@ -26,6 +27,7 @@ PROVIDERS: Final[Mapping[Provider, Facts]] = MappingProxyType(
         Provider.COHERE: COHERE,
         Provider.GEMINI: GEMINI,
         Provider.VERTEX: VERTEX,
+        Provider.OPENROUTER: OPENROUTER,
     }
 )
 
