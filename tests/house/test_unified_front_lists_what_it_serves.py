@@ -20,8 +20,8 @@ from tokenone.testing.standin import StandIn, ThreadedListener
 SAMPLE = 15
 NOT_LISTED = [
     "gpt-4o-mini-", "GPT-4o-mini", "gpt-4o-mini ", " gpt-4o-mini", "gpt-99", "openai/gpt-99", "openai/", "/",
-    "openai//gpt-4o-mini", "openai/openai/gpt-4o-mini", "OpenAI/gpt-4o-mini", "anthropic/claude-sonnet-5",
-    "claude-sonnet-5", "custom/llama", "nobody/gpt-4o-mini", "gpt-4o-mini\n", "../gpt-4o-mini", "gpt%2d4o",
+    "openai//gpt-4o-mini", "openai/openai/gpt-4o-mini", "OpenAI/gpt-4o-mini", "anthropic/claude",
+    "Claude-sonnet-5", "custom/llama", "nobody/gpt-4o-mini", "gpt-4o-mini\n", "../gpt-4o-mini", "gpt%2d4o",
     "", "models/gpt-4o", "the-other-tenants-model", "a" * 5000, "gpt-4o\u0000", "öpenai/gpt-4o",
 ]  # fmt: skip
 OWN = ["house-model", "house/model-with-slash", "openai/odd"]
@@ -111,6 +111,15 @@ def test_what_is_not_listed_is_not_found_and_nothing_is_sent(front: Front, model
     assert error["type"] == "invalid_request_error"
     assert error["message"]
     assert answer.headers["x-tokenone-error-origin"] == "gateway"
+    assert not front.standin.received
+
+
+@pytest.mark.parametrize("model", ["claude-sonnet-5", "anthropic/claude-sonnet-5"])
+def test_a_model_of_a_provider_without_a_key_is_known_and_not_listed(front: Front, model: str) -> None:
+    assert model not in front.listed()
+    front.standin.reset()
+    answer = front.chat(model)
+    assert answer.headers["x-tokenone-error"] == "no_key_in_scope"
     assert not front.standin.received
 
 
