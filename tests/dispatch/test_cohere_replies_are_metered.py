@@ -13,6 +13,7 @@ from kit.shared import Exchange, exchanges, require_exchanges
 from tokenone.dispatch.providers.cohere import COHERE
 from tokenone.dispatch.providers.cohere_replies import CohereEvents, LineMeter
 from tokenone.dispatch.streams import Meter
+from tokenone.dispatch.tail import TailReader
 from tokenone.types import ErrorClass, PathClass, Usage
 
 RECORDED = exchanges("cohere")
@@ -158,6 +159,27 @@ def test_units_are_counted_absent_stays_absent_and_nonsense_is_nothing(
 ) -> None:
     assert usage({"meta": {"billed_units": billed}}) == expected
     assert usage({"usage": {"billed_units": billed}}) == expected
+
+
+def tail_of(body: bytes) -> bytes:
+    tail = TailReader()
+    for at in range(0, len(body), 100_000):
+        tail.feed(body[at : at + 100_000])
+    return tail.digest()
+
+
+def test_a_reply_too_long_to_hold_is_read_by_its_tail() -> None:
+    vectors = [[0.125] * 1536] * 96
+    meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 9, "image_tokens": 0}}
+    reply = {"id": "e", "embeddings": {"float": vectors}, "meta": meta, "response_type": "embeddings_by_type"}
+    body = json.dumps(reply).encode()
+    assert len(body) > 1 << 20
+    expected = Usage(input=9, server_tools={"image_tokens": 0})
+    assert COHERE.usage(tail_of(body), b"/v2/embed") == COHERE.usage(body, b"/v2/embed") == expected
+
+
+def test_a_tail_full_of_unfinished_members_takes_no_longer_than_a_few_look_ups() -> None:
+    assert tail_of(b'"meta":{' * 10_000) == b"{}"
 
 
 @given(

@@ -1,7 +1,8 @@
 """Reads the usage of a JSON reply that is too long to hold: from its last bytes, as it passes.
 
-Law: remembers at most `KEPT` bytes. Providers write `usage` behind the content; it is found as a member's name,
-which no text inside a JSON string can look like. A reply whose usage is elsewhere reports nothing.
+Law: remembers at most `KEPT` bytes. Providers write `usage` (Cohere `meta`, Google `usageMetadata`) behind the
+content; it is found as a member's name, which no text inside a JSON string can look like. A reply whose usage is
+elsewhere reports nothing.
 """
 
 from __future__ import annotations
@@ -12,9 +13,11 @@ from typing import Final
 from tokenone.dispatch.members import value_end
 
 KEPT: Final = 64 * 1024
+LOOKED_AT: Final = 32
+"""Members of such a name that are looked at, the last ones: each may take as long as the tail is."""
 
-_USAGE: Final = re.compile(rb'"usage"\s*:\s*(?=\{)')
-_NAMED: Final = re.compile(rb'"(?:model|service_tier)"\s*:\s*"[^"\\]{0,256}"')
+_USAGE: Final = re.compile(rb'"(usage|usageMetadata|meta)"\s*:\s*(?=\{)')
+_NAMED: Final = re.compile(rb'"(?:model|modelVersion|service_tier)"\s*:\s*"[^"\\]{0,256}"')
 
 
 class TailReader:
@@ -39,11 +42,13 @@ class TailReader:
             for part in (self._head, self._tail)
             for member in _NAMED.finditer(part)
         }
-        usage = self._usage()
-        return b"{" + b",".join([*found.values(), *([usage] if usage else [])]) + b"}"
+        return b"{" + b",".join([*found.values(), *self._usage().values()]) + b"}"
 
-    def _usage(self) -> bytes | None:
-        for at in reversed([found.start() for found in _USAGE.finditer(self._tail)]):
-            if (end := value_end(self._tail, self._tail.index(b"{", at))) > 0:
-                return self._tail[at:end]
-        return None
+    def _usage(self) -> dict[bytes, bytes]:
+        """Returns the last whole member of each name."""
+        found: dict[bytes, bytes] = {}
+        for member in reversed(list(_USAGE.finditer(self._tail))[-LOOKED_AT:]):
+            at = member.start()
+            if member[1] not in found and (end := value_end(self._tail, self._tail.index(b"{", at))) > 0:
+                found[member[1]] = self._tail[at:end]
+        return found
