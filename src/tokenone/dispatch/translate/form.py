@@ -14,6 +14,7 @@ import msgspec
 ANTHROPIC_FORMAT: Final = "anthropic-claude-v1"
 GEMINI_FORMAT: Final = "google-gemini-v1"
 BEDROCK_FORMAT: Final = "amazon-bedrock-v1"
+COHERE_FORMAT: Final = "cohere-command-v1"
 UNSIGNED_FORMAT: Final = "unknown"
 """Who signed a thought: a signature means something to whoever made it alone."""
 
@@ -168,6 +169,14 @@ class ChatError(msgspec.Struct, frozen=True, gc=False):
     fault: Fault
     message: str
     code: str | None = None
+
+
+class Stamp(msgspec.Struct, frozen=True, gc=False):
+    """What a reply says of itself where its provider does not: id and model; `created` in seconds since 1970."""
+
+    id: str
+    model: str
+    created: int
 
 
 # ── what is streamed ───────────────────────────────────────────────────────────────────────────────────

@@ -22,6 +22,7 @@ from tokenone.dispatch.translate.form import (
     Fault,
     Logprob,
     Opened,
+    Stamp,
     Stopped,
     Text,
     TextDelta,
@@ -49,14 +50,14 @@ _TYPES: Final[dict[Fault, str]] = {
 
 
 # ── whole replies ──────────────────────────────────────────────────────────────────────────────────────
-def write_reply(reply: ChatReply, usage: Usage | None, created: int) -> bytes:
-    """Returns the body of a `chat.completion`; `created` is in seconds since 1970."""
+def write_reply(reply: ChatReply, usage: Usage | None, stamp: Stamp) -> bytes:
+    """Returns the body of a `chat.completion`."""
     choices = [_choice(at, choice) for at, choice in enumerate(reply.choices)]
     body: Json = {
-        "id": reply.id,
+        "id": reply.id or stamp.id,
         "object": "chat.completion",
-        "created": created,
-        "model": reply.model,
+        "created": stamp.created,
+        "model": reply.model or stamp.model,
         "choices": choices,
     }
     if usage is not None:
@@ -143,7 +144,8 @@ def write_usage(usage: Usage) -> Json:
 # ── refusals ───────────────────────────────────────────────────────────────────────────────────────────
 def write_error(error: ChatError) -> tuple[int, bytes]:
     """Returns status and body. A provider's 401 becomes 502: the caller's own token is fine."""
-    status = 502 if error.status in (401, 407) or not 400 <= error.status <= 599 else error.status
+    unsafe = error.fault == "key" or error.status in (401, 407) or not 400 <= error.status <= 599
+    status = 502 if unsafe else error.status
     return status, _encode(_fault(error))
 
 
@@ -156,10 +158,10 @@ def _fault(error: ChatError) -> Json:
 class ChunkWriter:
     """Writes one stream as `chat.completion.chunk` events; tells the usage only where the caller asked."""
 
-    __slots__ = ("_asked", "_created", "_head", "_spoken", "_tail")
+    __slots__ = ("_asked", "_head", "_spoken", "_stamp", "_tail")
 
-    def __init__(self, *, created: int, asked_usage: bool) -> None:
-        self._created = created
+    def __init__(self, stamp: Stamp, *, asked_usage: bool) -> None:
+        self._stamp = stamp
         self._asked = asked_usage
         self._spoken: set[int] = set()
         self._head = b""
@@ -184,9 +186,10 @@ class ChunkWriter:
         return self._other(event)  # type: ignore[arg-type]
 
     def _open(self, event: Opened) -> None:
+        stamp = self._stamp
         head = {
-            "id": event.id, "object": "chat.completion.chunk", "created": self._created,
-            "model": event.model,
+            "id": event.id or stamp.id, "object": "chat.completion.chunk", "created": stamp.created,
+            "model": event.model or stamp.model,
         }  # fmt: skip
         self._head = b"data: " + _encode(head)[:-1] + b',"choices":['
 

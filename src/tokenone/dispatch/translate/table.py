@@ -1,5 +1,7 @@
-"""The providers that unified calls are translated to, by name. What is not here speaks the caller's dialect itself,
-or is reachable natively alone."""
+"""The translations of chat calls, by provider.
+
+Law: adding a provider is its own file and one line here.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,23 @@ from types import MappingProxyType
 from typing import Final
 
 from tokenone.dispatch.translate.anthropic import ANTHROPIC
+from tokenone.dispatch.translate.bedrock import BEDROCK
+from tokenone.dispatch.translate.cohere import COHERE
+from tokenone.dispatch.translate.gemini import GEMINI, VERTEX
+from tokenone.dispatch.translate.openai import AZURE, CUSTOM, OPENAI, OPENROUTER
 from tokenone.dispatch.translate.translation import Translation
 from tokenone.types import Provider
 
-TRANSLATIONS: Final[Mapping[Provider, Translation]] = MappingProxyType({Provider.ANTHROPIC: ANTHROPIC})
+CHAT: Final[Mapping[Provider, Translation]] = MappingProxyType(
+    {
+        Provider.OPENAI: OPENAI,
+        Provider.ANTHROPIC: ANTHROPIC,
+        Provider.BEDROCK: BEDROCK,
+        Provider.AZURE: AZURE,
+        Provider.GEMINI: GEMINI,
+        Provider.VERTEX: VERTEX,
+        Provider.OPENROUTER: OPENROUTER,
+        Provider.COHERE: COHERE,
+        Provider.CUSTOM: CUSTOM,
+    }
+)
