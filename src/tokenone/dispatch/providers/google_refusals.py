@@ -9,6 +9,7 @@ ai.google.dev/gemini-api/docs/troubleshooting and /rate-limits.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import msgspec
@@ -68,7 +69,8 @@ _MESSAGES: Final = (
     ("Gemini API free tier is not available in your country", ErrorClass.BILLING),
     ("This API method requires billing to be enabled", ErrorClass.BILLING),
 )
-_MODEL_MISSING: Final = ("models/", "Publisher Model ", "Publisher model ", "tunedModels/")
+_MODEL_MISSING: Final = ("models/", "tunedModels/", "Publisher Model ", "Publisher model ")
+_MODEL_CLOSED: Final = re.compile(r"Project `[^`]{1,100}` is not allowed to use Publisher Model ")
 # Nothing but a larger plan, or another day, lifts these.
 _LASTING: Final = ("PerDay", "PerMonth", "SpendLimit")
 
@@ -110,7 +112,7 @@ def _by_status(status: int, message: str, details: list[_Detail]) -> ErrorClass:
         return ErrorClass.KEY_DEAD
     if status >= 500 or status in (408, 409, 499):
         return ErrorClass.UPSTREAM
-    if status == 403 or (status == 404 and message.startswith(_MODEL_MISSING)):
+    if status == 403 or message.startswith(_MODEL_MISSING) or _MODEL_CLOSED.match(message):
         return ErrorClass.MODEL_DENIED
     return ErrorClass.CALLER
 
