@@ -43,7 +43,10 @@ def read_document(secret: bytes, forms: tuple[type[T], ...]) -> T:
     _check_names(members, form)
     for name, value in members.items():
         _check_member(form, name, value)
-    return msgspec.json.decode(secret, type=form)
+    try:
+        return msgspec.json.decode(secret, type=form)
+    except msgspec.ValidationError:
+        raise BadSecret("the document names a member more than once") from None
 
 
 def _check_names(members: Mapping[str, object], form: type[msgspec.Struct]) -> None:

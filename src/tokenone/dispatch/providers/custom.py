@@ -15,7 +15,7 @@ from typing import Annotated, Final
 import msgspec
 
 from tokenone.dispatch.credential import Unsigned, bearer
-from tokenone.dispatch.document import Text, is_document, read_document
+from tokenone.dispatch.document import is_document, read_document
 from tokenone.dispatch.paths import PathTable, posts
 from tokenone.dispatch.peek import Peek, peek
 from tokenone.dispatch.providers.anthropic_replies import AnthropicEvents
@@ -94,7 +94,7 @@ class HeaderKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_fie
     """The service, or a proxy before it, reads the key in a header of its own."""
 
     header: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z][A-Za-z0-9-]{0,63}$")]
-    key: Annotated[Text, msgspec.Meta(min_length=8, max_length=4096, pattern=r"^[!-~](?:[ -~]*[!-~])?$")]
+    key: Annotated[str, msgspec.Meta(min_length=8, max_length=4096, pattern=r"^[!-~](?:[ -~]*[!-~])?$")]
 
 
 _document: Final = msgspec.json.Decoder(NoKey | HeaderKey)
