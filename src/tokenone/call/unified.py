@@ -17,14 +17,13 @@ from tokenone.clock import SECOND_US
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.rename import rename_model
 from tokenone.dispatch.translate.front_chat import read_chat
-from tokenone.dispatch.translate.table import TRANSLATIONS
+from tokenone.dispatch.translate.table import CHAT as TRANSLATIONS
 from tokenone.errors import UnknownPath
 from tokenone.route.catalog import Resolved
-from tokenone.types import Provider
 
-CHAT: Final = b"/v1/chat/completions"
+CHAT_PATH: Final = b"/v1/chat/completions"
 DROP: Final = b"x-tokenone-drop-unsupported"
-SPOKEN: Final = (Provider.OPENAI, *TRANSLATIONS)
+SPOKEN: Final = tuple(provider for provider in TRANSLATIONS if provider in PROVIDERS)
 """The providers that the unified front speaks to; a bare model name is looked for in this order."""
 
 
@@ -34,7 +33,7 @@ def take_over(call: Call, resolved: Resolved) -> None:
     if resolved.provider is call.front.provider:
         call.body = call.body if resolved.model == call.model else rename_model(call.body, resolved.model)
         return
-    if call.front.path != CHAT:
+    if call.front.path != CHAT_PATH:
         raise UnknownPath("this path is not translated to other providers; use the provider's own")
     translation = TRANSLATIONS[resolved.provider]
     asked = msgspec.structs.replace(read_chat(call.body), model=resolved.model)
