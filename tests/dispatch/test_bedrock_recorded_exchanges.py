@@ -121,7 +121,7 @@ def test_a_recorded_path_is_inference_and_names_the_model(exchange: Exchange) ->
     asked = exchange.path.split("/")[2] if exchange.path.startswith("/model/") else None
     assert BEDROCK.model_in(path) == (asked and unquote(asked))
     peeked = BEDROCK.peek(exchange.body, "application/json")
-    said = json.loads(exchange.body)
+    said = json.loads(exchange.body or b"{}")
     assert (peeked.model, peeked.stream) == (said.get("model"), bool(said.get("stream")))
     assert (BEDROCK.model_in(path) or peeked.model) is not None
 
@@ -213,6 +213,6 @@ def test_a_gzip_stream_in_small_pieces_is_metered_alike() -> None:
     assert facts_in(metered(exchange, pieces)[0]) == facts_in(metered(exchange, [exchange.reply])[0])
 
 
-def test_bedrock_has_fifty_four_recordings() -> None:
-    assert len(RECORDED) == 54
+def test_bedrock_has_fifty_five_recordings() -> None:
+    assert len(RECORDED) == 55
     assert len(STREAMED) == 12
