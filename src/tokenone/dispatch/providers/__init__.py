@@ -11,7 +11,9 @@ from typing import Final
 
 from tokenone.dispatch.providers.anthropic import ANTHROPIC
 from tokenone.dispatch.providers.azure import AZURE
+from tokenone.dispatch.providers.bedrock import BEDROCK
 from tokenone.dispatch.providers.cohere import COHERE
+from tokenone.dispatch.providers.custom import CUSTOM
 from tokenone.dispatch.providers.facts import Facts, Probe, Reading
 from tokenone.dispatch.providers.gemini import GEMINI
 from tokenone.dispatch.providers.openai import OPENAI
@@ -24,10 +26,12 @@ PROVIDERS: Final[Mapping[Provider, Facts]] = MappingProxyType(
         Provider.OPENAI: OPENAI,
         Provider.ANTHROPIC: ANTHROPIC,
         Provider.AZURE: AZURE,
+        Provider.BEDROCK: BEDROCK,
         Provider.COHERE: COHERE,
         Provider.GEMINI: GEMINI,
         Provider.VERTEX: VERTEX,
         Provider.OPENROUTER: OPENROUTER,
+        Provider.CUSTOM: CUSTOM,
     }
 )
 
