@@ -32,27 +32,17 @@ from tokenone.types import Dialect, Headers, PathClass, Provider, parse_origin
 # none is a dot segment, whoever decodes it.
 _PART: Final = rb"[A-Za-z0-9](?:[A-Za-z0-9._:-]|%3[aA])*"
 _ID: Final = _PART + rb"(?:%2[fF]" + _PART + rb")*"
-_COUNT_TOKENS: Final = re.compile(rb"/model/(?P<model>" + _ID + rb")/count-tokens")
 _CHAT: Final = frozenset((b"/v1/chat/completions", b"/openai/v1/chat/completions"))
 _PROBED: Final = b"/async-invoke?maxResults=1"
 _PROBED_MANTLE: Final = b"/v1/models"
 
 
-def _post(form: bytes) -> Shape:
-    return Shape(b"POST", re.compile(form), PathClass.INFERENCE)
-
-
-class _Paths(PathTable):
-    """Knows that counting tokens costs nothing, whatever the model in its path."""
-
-    __slots__ = ()
-
-    def bills(self, path: bytes) -> bool:
-        return _COUNT_TOKENS.fullmatch(path.partition(b"?")[0]) is None
+def _post(form: bytes, *, bills: bool = True) -> Shape:
+    return Shape(b"POST", re.compile(form), PathClass.INFERENCE, bills)
 
 
 # A guardrail stands where the model would: allow-lists name it `guardrail/{id}`.
-_PATHS: Final = _Paths(
+_PATHS: Final = PathTable(
     exact={
         **posts(*_CHAT, b"/v1/responses", b"/openai/v1/responses", b"/anthropic/v1/messages"),
         (b"POST", b"/async-invoke"): PathClass.STATEFUL,
@@ -62,7 +52,7 @@ _PATHS: Final = _Paths(
     free=(b"/v1/models", b"/openai/v1/models", b"/anthropic/v1/models"),
     shapes=(
         _post(rb"/model/(?P<model>" + _ID + rb")/(?:converse(?:-stream)?|invoke(?:-with-response-stream)?)"),
-        Shape(b"POST", _COUNT_TOKENS, PathClass.INFERENCE),
+        _post(rb"/model/(?P<model>" + _ID + rb")/count-tokens", bills=False),
         _post(rb"/(?P<model>guardrail/" + _ID + rb")/version/[A-Za-z0-9]{1,16}/apply"),
         _post(rb"/(?P<model>guardrail-checks)/invoke"),
         Shape(b"GET", re.compile(rb"/async-invoke/" + _ID), PathClass.STATEFUL),
