@@ -169,7 +169,7 @@ def tail_of(body: bytes) -> bytes:
 
 
 def test_a_reply_too_long_to_hold_is_read_by_its_tail() -> None:
-    vectors = [[0.125] * 1536] * 96
+    vectors = [[0.015625] * 1536] * 96
     meta = {"api_version": {"version": "2"}, "billed_units": {"input_tokens": 9, "image_tokens": 0}}
     reply = {"id": "e", "embeddings": {"float": vectors}, "meta": meta, "response_type": "embeddings_by_type"}
     body = json.dumps(reply).encode()
