@@ -16,6 +16,7 @@ from tokenone.call.voice import Voice
 from tokenone.clock import SECOND_US
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.rename import rename_model
+from tokenone.dispatch.translate.form import Stamp
 from tokenone.dispatch.translate.front_chat import read_chat
 from tokenone.dispatch.translate.table import CHAT as TRANSLATIONS
 from tokenone.errors import UnknownPath
@@ -40,6 +41,7 @@ def take_over(call: Call, resolved: Resolved) -> None:
     drop = (call.exchange.head.get(DROP) or b"").lower() == b"true"
     call.body, dropped = translation.request(asked, drop)
     path, mark, query = translation.path(asked.model, asked.stream).partition(b"?")
-    call.voice = Voice(translation, asked, call.started_us // SECOND_US, mark + query, dropped)
+    stamp = Stamp(f"chatcmpl-{call.id}", asked.model, call.started_us // SECOND_US)
+    call.voice = Voice(translation, asked, stamp, mark + query, dropped)
     call.front = dataclasses.replace(call.front, provider=resolved.provider, path=path)
     call.facts = PROVIDERS[resolved.provider]

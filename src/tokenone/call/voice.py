@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from tokenone.dispatch.translate.form import ChatRequest
+from tokenone.dispatch.translate.form import ChatRequest, Stamp
 from tokenone.dispatch.translate.front_chat_replies import ChunkWriter, write_error, write_reply
 from tokenone.dispatch.translate.translation import StreamReader, Translation
 from tokenone.types import Headers, Usage
@@ -25,7 +25,7 @@ class Voice:
 
     translation: Translation
     asked: ChatRequest
-    created: int
+    stamp: Stamp
     query: bytes
     dropped: tuple[str, ...]
 
@@ -35,7 +35,7 @@ class Voice:
 
     def held(self, plain: bytes, usage: Usage | None) -> bytes:
         """Returns a whole reply in the caller's dialect; raises UpstreamBroken where it cannot be read."""
-        return write_reply(self.translation.reply(plain), usage, self.created)
+        return write_reply(self.translation.reply(plain), usage, self.stamp)
 
     def refused(self, status: int, plain: bytes) -> tuple[int, bytes]:
         """Returns a refusal in the caller's dialect."""
@@ -50,7 +50,7 @@ class Voice:
         """Opens the translation of one streamed reply."""
         return Speaking(
             self.translation.stream(),
-            ChunkWriter(created=self.created, asked_usage=self.asked.asked_usage),
+            ChunkWriter(self.stamp, asked_usage=self.asked.asked_usage),
         )
 
 

@@ -19,6 +19,9 @@ from tokenone.types import Provider
 UNIFIED: Final = (Provider.OPENAI,)
 """Providers that the unified front speaks to now; bare names are looked for in this order."""
 
+AGGREGATOR: Final = Provider.OPENROUTER
+"""Its names begin with other providers' names, which mean those: bare, they are looked for last."""
+
 _NAMES: Final = {provider.value: provider for provider in Provider}
 
 Covers: TypeAlias = Callable[[str, str], bool]
@@ -93,9 +96,11 @@ class Catalog:
         """
         known = tuple(endpoints)
         for provider in self._unified:
-            if self._has(provider, model, known):
+            if provider is not AGGREGATOR and self._has(provider, model, known):
                 return Resolved(provider, model)
         named, _, native = model.partition("/")
+        if named != AGGREGATOR and named not in _NAMES and self._aggregated(model, known):
+            return Resolved(AGGREGATOR, model)
         provider_named = _NAMES.get(named)
         if provider_named is None or not native:
             raise ModelUnknown
@@ -104,6 +109,9 @@ class Catalog:
         if not self._has(provider_named, native, known):
             raise ModelUnknown
         return Resolved(provider_named, native)
+
+    def _aggregated(self, model: str, known: tuple[Endpoint, ...]) -> bool:
+        return AGGREGATOR in self._unified and self._has(AGGREGATOR, model, known)
 
     def serving(self, candidates: tuple[Candidate, ...], model: str) -> tuple[Candidate, ...]:
         """Returns the candidates whose endpoint serves the model: the same tuple if all do."""
