@@ -154,6 +154,8 @@ class Front:
     path: bytes
     dialect: Dialect
     unified: bool = False
+    endpoint: str | None = None
+    """The name of the endpoints that it leads to, None for any of the provider's."""
 
 
 @dataclass(slots=True)

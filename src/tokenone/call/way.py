@@ -118,7 +118,8 @@ def _resolve(house: House, call: Call) -> None:
 
 def _permit(house: House, call: Call) -> None:
     assert call.caller is not None
-    permit(house.directory, call.caller, call.front.provider, call.model, call.path_class)
+    for model in (call.model, *(call.peek.also if call.peek is not None else ())):
+        permit(house.directory, call.caller, call.front.provider, model, call.path_class)
     call.permit = house.limits.acquire(call.caller, house.clock.monotonic_us())
     call.mark("permit")
 
@@ -151,6 +152,10 @@ def _plan(house: House, call: Call) -> None:
     now_us = house.clock.now_us()
     caller = call.caller
     candidates = house.directory.candidates(caller.scope, call.front.provider, now_us, caller.token.mode)
+    if call.front.endpoint is not None:
+        candidates = tuple(one for one in candidates if one.endpoint.name == call.front.endpoint)
+        if not candidates:
+            raise NoKeyInScope("no key in this scope belongs to an endpoint of that name")
     if call.front.unified and call.model is not None:
         candidates = house.catalog.serving(candidates, call.model)
         if not candidates:

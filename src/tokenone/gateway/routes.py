@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from tokenone.call.house import Front
-from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import UnknownPath
 from tokenone.types import Dialect, Provider
 
@@ -23,6 +23,8 @@ NATIVE: Final[dict[bytes, tuple[Provider, Dialect]]] = {
     b"openrouter": (Provider.OPENROUTER, Dialect.OPENAI),
     b"vertex": (Provider.VERTEX, Dialect.GOOGLE),
 }
+CUSTOM: Final = b"custom"
+"""`/custom/{name of an endpoint}/…`"""
 ALIASES: Final[dict[bytes, tuple[Provider, Dialect]]] = {
     b"openai-proxy": NATIVE[b"openai"],
     b"anthropic-proxy": NATIVE[b"anthropic"],
@@ -53,13 +55,6 @@ def _known_front(path: bytes) -> Front:
 
 
 def _front_of(path: bytes) -> Front:
-    front = _named_front(path)
-    if front.provider not in PROVIDERS:
-        raise UnknownPath("this provider is not served by this version")
-    return front
-
-
-def _named_front(path: bytes) -> Front:
     first, _, rest = path[1:].partition(b"/")
     if first == b"v1":
         alias, _, below = rest.partition(b"/")
@@ -68,6 +63,8 @@ def _named_front(path: bytes) -> Front:
         return Front(Provider.OPENAI, path=path, dialect=_dialect_of(path), unified=True)
     if first in NATIVE:
         return _native(NATIVE[first], b"/" + rest)
+    if first == CUSTOM:
+        return _custom(rest)
     raise UnknownPath
 
 
@@ -89,6 +86,19 @@ def dialect_hint(path: bytes) -> Dialect:
 def _native(place: tuple[Provider, Dialect], path: bytes) -> Front:
     provider, dialect = place
     return Front(provider, path=path, dialect=dialect)
+
+
+def _custom(rest: bytes) -> Front:
+    """Only the endpoint's name is decoded; the path below it stays raw."""
+    name, _, below = rest.partition(b"/")
+    try:
+        endpoint = unquote_to_bytes(name).decode()
+    except UnicodeDecodeError:
+        raise UnknownPath("the endpoint's name is not UTF-8") from None
+    if not endpoint or not below:
+        raise UnknownPath("name the endpoint and a path of its own: /custom/{endpoint}/v1/…")
+    path = b"/" + below
+    return Front(Provider.CUSTOM, path=path, dialect=_dialect_of(path), endpoint=endpoint)
 
 
 def _with_version(provider: Provider, below: bytes) -> bytes:
