@@ -1,64 +1,28 @@
-"""A unified call to a provider that speaks another dialect: translated on its way out, its answer on the way back.
+"""How a unified call is spoken to a provider of another dialect, and its answer told in the caller's.
 
-Law: what is translated is what is inspected, committed to and sent; the meter reads the provider's own bytes, the
-caller gets OpenAI's. What the provider cannot do is refused by name, or left out where the caller allows it, and
-then named in the answer's headers.
+Law: the meter reads the provider's own bytes, the caller gets its own dialect's. What had to be left out is named.
+It knows no call and does no I/O.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from tokenone.dispatch.translate.form import ChatRequest, Stamp
-from tokenone.dispatch.translate.front_chat_replies import ChunkWriter, write_error, write_reply
-from tokenone.dispatch.translate.translation import StreamReader, Translation
+from tokenone.dispatch.translate.form import ChatError
+from tokenone.dispatch.translate.front_chat_replies import ChunkWriter, write_error
+from tokenone.dispatch.translate.translation import StreamReader
+from tokenone.errors import UpstreamBroken
 from tokenone.types import Headers, Usage
 
 _JSON: Final = (b"content-type", b"application/json")
 _EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class Voice:
-    """How one call is spoken: its translation, what the caller asked, and what had to be left out."""
-
-    translation: Translation
-    asked: ChatRequest
-    stamp: Stamp
-    query: bytes
-    dropped: tuple[str, ...]
-
-    def headers(self) -> Headers:
-        """Returns the request's headers: the caller's are another dialect's and stay behind."""
-        return [_JSON, (b"accept-encoding", b"identity"), *self.translation.headers]
-
-    def held(self, plain: bytes, usage: Usage | None) -> bytes:
-        """Returns a whole reply in the caller's dialect; raises UpstreamBroken where it cannot be read."""
-        return write_reply(self.translation.reply(plain), usage, self.stamp)
-
-    def refused(self, status: int, plain: bytes) -> tuple[int, bytes]:
-        """Returns a refusal in the caller's dialect."""
-        return write_error(self.translation.error(status, plain))
-
-    def reply_headers(self, received: Headers, *, streamed: bool) -> Headers:
-        """Returns what of the provider's headers a caller of this dialect can use."""
-        kept = [field for field in received if field[0].lower() in _USEFUL]
-        return [_EVENTS if streamed else _JSON, *kept]
-
-    def speaking(self) -> Speaking:
-        """Opens the translation of one streamed reply."""
-        return Speaking(
-            self.translation.stream(),
-            ChunkWriter(self.stamp, asked_usage=self.asked.asked_usage),
-        )
-
-
 _USEFUL: Final = frozenset((b"retry-after", b"retry-after-ms", b"x-should-retry", b"date"))
 
 
 class Speaking:
-    """One stream: the provider's decoded bytes in, the caller's events out."""
+    """One translated stream: the provider's decoded bytes in, the caller's events out."""
 
     __slots__ = ("_reader", "_writer")
 
@@ -73,3 +37,43 @@ class Speaking:
     def finish(self, usage: Usage | None) -> bytes:
         """Ends the stream, as cut off where it has no end mark."""
         return self._writer.write(self._reader.finish(), usage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voice:
+    """One call's translation, made when its provider was known."""
+
+    body: bytes
+    path: bytes
+    """The provider's path, query included."""
+    dropped: tuple[str, ...]
+    held: Callable[[bytes, Usage | None], bytes]
+    """(reply, usage) → the reply in the caller's dialect; raises UpstreamBroken where it cannot be read."""
+    error: Callable[[int, bytes], ChatError]
+    extra: Headers
+    """What the provider demands beside credential and content type."""
+    streamed: Callable[[], Speaking] | None = None
+
+    @property
+    def query(self) -> bytes:
+        """The path's query with its question mark, if it has one."""
+        return b"".join(self.path.partition(b"?")[1:])
+
+    def headers(self) -> Headers:
+        """Returns the request's headers: the caller's are another dialect's and stay behind."""
+        return [_JSON, (b"accept-encoding", b"identity"), *self.extra]
+
+    def refused(self, status: int, plain: bytes) -> tuple[int, bytes]:
+        """Returns a refusal in the caller's dialect."""
+        return write_error(self.error(status, plain))
+
+    def speaking(self) -> Speaking:
+        """Opens the translation of one streamed reply."""
+        if self.streamed is None:
+            raise UpstreamBroken("the provider streams what was not asked for as a stream")
+        return self.streamed()
+
+    def reply_headers(self, received: Headers, *, streamed: bool) -> Headers:
+        """Returns what of the provider's headers a caller of this dialect can use."""
+        kept = [field for field in received if field[0].lower() in _USEFUL]
+        return [_EVENTS if streamed else _JSON, *kept]

@@ -16,6 +16,7 @@ import structlog
 from tokenone.call import record
 from tokenone.call.house import Call, House
 from tokenone.call.relay import routed
+from tokenone.call.unified import classify
 from tokenone.call.way import govern
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import (
@@ -27,7 +28,7 @@ from tokenone.errors import (
 )
 from tokenone.gateway import refusal, routes
 from tokenone.gateway.pages import Pages
-from tokenone.types import Dialect, Ids, PathClass
+from tokenone.types import Dialect, Ids
 from tokenone.wire.exchange import Exchange
 
 Page = Callable[[Exchange], Awaitable[None]]
@@ -76,7 +77,7 @@ class Door:
             raise UpgradeRefused
         front = routes.front_of(routes.split_target(head.target)[0])
         facts = PROVIDERS[front.provider]
-        path_class = facts.classify(head.method, front.path) or PathClass.ADMIN
+        path_class = classify(front, facts, head.method)
         return Call(
             id=self.ids.new(),
             exchange=exchange,
