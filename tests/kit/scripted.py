@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable
 from types import TracebackType
@@ -17,17 +18,19 @@ Script = Callable[[bytes], bytes]
 
 
 class Scripted:
-    """Listens on loopback: `with Scripted(script) as provider`."""
+    """Listens on loopback: `with Scripted(script) as provider`; by TLS where a context is given."""
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
         self.script = script
+        self._tls = tls
         self.heard: list[bytes] = []
         self._socket = socket.create_server(("127.0.0.1", 0), backlog=64)
         self._thread = threading.Thread(target=self._accept, name="scripted provider", daemon=True)
 
     @property
     def origin(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self._socket.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -50,13 +53,16 @@ class Scripted:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        with contextlib.suppress(OSError), connection:
-            request = _request(connection)
+        with contextlib.suppress(OSError), self._secured(connection) as talk:
+            request = _request(talk)
             self.heard.append(request)
-            connection.sendall(self.script(request))
-            connection.shutdown(socket.SHUT_WR)
-            while connection.recv(65_536):
+            talk.sendall(self.script(request))
+            talk.shutdown(socket.SHUT_WR)
+            while talk.recv(65_536):
                 pass
+
+    def _secured(self, connection: socket.socket) -> socket.socket:
+        return connection if self._tls is None else self._tls.wrap_socket(connection, server_side=True)
 
 
 def _request(connection: socket.socket) -> bytes:
