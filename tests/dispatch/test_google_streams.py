@@ -140,6 +140,30 @@ def streamed(rows: list[dict[str, Any]], *, events: bool, end: str = "\r\n\r\n")
     return meter, raw
 
 
+MEMBERS = (
+    "candidates",
+    "usageMetadata",
+    "promptTokenCount",
+    "modelVersion",
+    "error",
+    "finishReason",
+    "groundingMetadata",
+    "webSearchQueries",
+    "predictions",
+    "embeddings",
+    "statistics",
+    "token_count",
+    "event_type",
+    "interaction",
+    "usage",
+    "promptFeedback",
+    "blockReason",
+    "promptTokensDetails",
+    "modality",
+    "tokenCount",
+    "total_tokens",
+    "model",
+)
 TEXT = st.sampled_from(["hi", '"usageMetadata":{"promptTokenCount":9}', '"finishReason":"STOP"', "}{", "“é”"])
 
 
@@ -341,32 +365,7 @@ def test_an_interaction_is_counted_whole_and_streamed() -> None:
         lambda inner: st.one_of(
             st.lists(inner, max_size=3),
             st.dictionaries(
-                st.sampled_from(
-                    [
-                        "candidates",
-                        "usageMetadata",
-                        "promptTokenCount",
-                        "modelVersion",
-                        "error",
-                        "finishReason",
-                        "groundingMetadata",
-                        "webSearchQueries",
-                        "predictions",
-                        "embeddings",
-                        "statistics",
-                        "token_count",
-                        "event_type",
-                        "interaction",
-                        "usage",
-                        "promptFeedback",
-                        "blockReason",
-                        "promptTokensDetails",
-                        "modality",
-                        "tokenCount",
-                        "total_tokens",
-                        "model",
-                    ]
-                ),
+                st.sampled_from(MEMBERS),
                 inner,
                 max_size=5,
             ),
