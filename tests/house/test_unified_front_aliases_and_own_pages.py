@@ -128,10 +128,11 @@ def test_each_alias_tells_its_health_to_anybody(front: Front, provider: str) -> 
     assert not front.standin.received
 
 
-def test_an_alias_of_a_provider_that_is_not_served_says_so(front: Front) -> None:
-    for path in ("/v1/gemini-proxy/health", "/v1/gemini-proxy/v1/models", "/google/v1/models"):
+def test_an_alias_that_nobody_has_says_so(front: Front) -> None:
+    for path in ("/v1/nobody-proxy/health", "/v1/nobody-proxy/v1/models", "/nobody/v1/models"):
         answer = front.get(path, front.token)
         assert (answer.status_code, answer.json()["error"]["code"]) == (404, "unknown_path")
+    assert front.get("/v1/gemini-proxy/health", front.token).json()["provider"] == "gemini"
 
 
 def test_anthropics_sdk_at_the_gateways_root_is_told_in_its_dialect_where_to_go(front: Front) -> None:
