@@ -15,32 +15,15 @@ from genai_prices.types import ModelInfo
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from kit.publisher import assert_equal, theirs
 from tokenone.meter.prices import LISTS, PriceBook
-from tokenone.meter.rate import Cost, price
-from tokenone.money import NANO
+from tokenone.meter.rate import price
 from tokenone.types import Usage
 
 BY_ID = {provider.id: provider for provider in published}
 OURS = {ours: BY_ID[theirs] for ours, theirs in LISTS.items() if ours != "vertex"}
 MODELS = [(name, model) for name, provider in OURS.items() for model in provider.models]
 NATIVE = [(name, model) for name, model in MODELS if name in ("openai", "anthropic")]
-THEIR_NAMES = {
-    "input": "input_tokens",
-    "output": "output_tokens",
-    "cache_read": "cache_read_tokens",
-    "cache_write": "cache_write_tokens",
-    "cache_write_1h": "cache_write_1h_tokens",
-    "reasoning": "output_reasoning_tokens",
-    "input_audio": "input_audio_tokens",
-    "output_audio": "output_audio_tokens",
-    "cache_read_audio": "cache_audio_read_tokens",
-    "input_image": "input_image_tokens",
-    "output_image": "output_image_tokens",
-    "input_video": "input_video_tokens",
-    "output_video": "output_video_tokens",
-    "audio_seconds": "audio_seconds",
-}
-THEIR_TOOLS = {"web_search_requests": "web_searches", "file_search_requests": "storage_searches"}
 
 
 def spellings(model: ModelInfo) -> str:
@@ -54,13 +37,6 @@ def spellings(model: ModelInfo) -> str:
     return next(name for name in names if model.is_match(name))
 
 
-def theirs(usage: Usage) -> genai_prices.Usage:
-    counts = {theirs: getattr(usage, ours) for ours, theirs in THEIR_NAMES.items()}
-    tools = usage.server_tools or {}
-    counts |= {theirs: tools[ours] for ours, theirs in THEIR_TOOLS.items() if ours in tools}
-    return genai_prices.Usage(**{name: count for name, count in counts.items() if count is not None})
-
-
 def their_total(provider: str, model: str, usage: Usage, at_us: int) -> Decimal:
     context = {"service_tier": usage.tier, "speed": usage.speed}
     if usage.tier == "batch":
@@ -71,12 +47,6 @@ def their_total(provider: str, model: str, usage: Usage, at_us: int) -> Decimal:
         price_context={name: value for name, value in context.items() if value} or None,
     )  # fmt: skip
     return calculated.total_price
-
-
-def assert_equal(cost: Cost, expected: Decimal) -> None:
-    assert cost.total is not None, cost
-    difference = abs(Decimal(cost.total) - expected * NANO)
-    assert difference <= Decimal(max(1, len(cost.lines))) / 2 + Decimal("0.001"), (cost, expected)
 
 
 INSTANTS = st.datetimes(datetime.datetime(2023, 1, 1), datetime.datetime(2027, 6, 1)).map(

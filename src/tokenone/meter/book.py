@@ -53,6 +53,8 @@ UNITS: Final = {
     "storage_searches_kcount": ("file_search_requests", 1000),
     "rerank_searches_kcount": ("search_units", 1000),
 }
+_FREE: Final = {"input": Rate(0), "output": Rate(0)}
+"""Of models that are called free; the publisher gives them no rates, as it does models without a known price."""
 _SIMPLE_CLAUSES: Final = ("equals", "starts_with", "ends_with", "contains")
 
 
@@ -76,7 +78,7 @@ def _price_list(provider: source.Provider) -> PriceList:
 def _model(model: source.ModelInfo) -> ModelPrices:
     prices = model.prices
     if isinstance(prices, source.ModelPrice):
-        dated: tuple[Dated, ...] = (Dated(_rates(prices)),)
+        dated: tuple[Dated, ...] = (Dated(_rates(prices) or (_FREE if model.id.endswith(":free") else {})),)
     else:
         dated = tuple(Dated(_rates(price.prices), _when(price.constraint)) for price in prices)
     variants = tuple(

@@ -36,8 +36,9 @@ LISTS: Final = {
     "cohere": "cohere",
 }
 
-# Where customers name deployments as they like: what the reply names decides alone.
-_DEPLOYMENTS: Final = frozenset(("azure",))
+# Where the request's name is the customer's own (a deployment), or another model may be served (fallbacks):
+# what the reply names decides alone.
+_REPLY_DECIDES: Final = frozenset(("azure", "openrouter"))
 _REGIONAL: Final = "regional."
 """How the publisher marks ids that stand for every region's profile: no model is called so."""
 
@@ -186,7 +187,7 @@ class PriceBook:
     def known(self, provider: str, *spellings: str | None) -> str | None:
         """Returns the first spelling that the book prices: the reply's model before the request's."""
         told = [model for model in spellings if model]
-        if provider in _DEPLOYMENTS:
+        if provider in _REPLY_DECIDES:
             del told[1:]
         return next((model for model in told if self.find(provider, model)), None)
 
