@@ -8,10 +8,14 @@ Schomaker 2005: the least of -ln(u)/w). Weight 0 comes after all others.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b
+from heapq import nsmallest
+from typing import Final
 
-_WORD = 2**64
+_FIRST: Final = 8
+_WORD: Final = 2**64
+_MASK: Final = 2**64 - 1
 
 
 def digest(text: str) -> int:
@@ -19,22 +23,23 @@ def digest(text: str) -> int:
     return int.from_bytes(blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big")
 
 
-def order(session: int, places: Sequence[int], weights: Sequence[int]) -> list[int]:
-    """Returns the indexes of all places, the session's own first. `session` and `places` are digests."""
-    scores = [(_score(session, place, weight), place, index)
-              for index, (place, weight) in enumerate(zip(places, weights, strict=True))]  # fmt: skip
-    scores.sort()
-    return [index for _, _, index in scores]
+def order(session: int, places: Sequence[int], weights: Sequence[int]) -> Iterator[int]:
+    """Yields the indexes of all places, the session's own first. `session` and `places` are digests. Costs one
+    hash for each place; what lies behind the first few is put in order only when it is asked for."""
+    scores = [
+        (_score(session, place, weight), place, index)
+        for index, (place, weight) in enumerate(zip(places, weights, strict=True))
+    ]
+    first = nsmallest(_FIRST, scores) if len(scores) > _FIRST else sorted(scores)
+    yield from (index for _, _, index in first)
+    if len(scores) > _FIRST:
+        yield from (index for _, _, index in sorted(scores)[_FIRST:])
 
 
-def _score(session: int, place: int, weight: int) -> tuple[bool, float]:
-    wait = -math.log((_mixed(session ^ place) + 1) / _WORD)
-    return weight <= 0, wait / (weight if weight > 0 else 1)
-
-
-def _mixed(number: int) -> int:
-    """SplitMix64's finaliser (Steele, Lea, Flood, OOPSLA 2014)."""
-    number = (number + 0x9E3779B97F4A7C15) % _WORD
-    number = ((number ^ (number >> 30)) * 0xBF58476D1CE4E5B9) % _WORD
-    number = ((number ^ (number >> 27)) * 0x94D049BB133111EB) % _WORD
-    return number ^ (number >> 31)
+def _score(session: int, place: int, weight: int) -> float:
+    """The time of a place's first arrival; a place without weight arrives after all others. Mixed by the two
+    multiplications of SplitMix64's finaliser (Steele, Lea, Flood, OOPSLA 2014)."""
+    mixed = ((session ^ place) * 0xBF58476D1CE4E5B9) & _MASK
+    mixed = ((mixed ^ (mixed >> 32)) * 0x94D049BB133111EB) & _MASK
+    wait = -math.log((mixed + 1) / _WORD)
+    return wait / weight if weight > 0 else 1e6 + wait

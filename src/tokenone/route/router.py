@@ -108,26 +108,23 @@ class Router:
         return known[1]
 
     def _read(self, ask: Ask, scene: Scene) -> Ruled | Refusal:
-        """Finds out what a name without a route means: the first reading that the scope can use; else the first
-        one that is known at all, so that the refusal can say what is missing."""
-        known: Ruled | None = None
+        """Finds out what a name without a route means: the first reading that the scope can use; else the one
+        that comes nearest, so that the refusal can say what is missing."""
+        nearest: tuple[int, Ruled] | None = None
+        demand = None if ask.demand == ANYWHERE else ask.demand
         for reading in self._catalog.readings(ask.model):
             provider, model = reading.provider, reading.model
-            candidates = scene.candidates(provider)
-            if not candidates:
-                if known is None and self._catalog.knows(provider, model):
-                    known = self._means(provider, model)
-                continue
             ruled = self._means(provider, model)
-            demand = None if ask.demand == ANYWHERE else ask.demand
-            group = self._groups.of(
-                Want(ruled.rule.targets[0], model, demand), candidates, self._catalog.serves
-            )
+            want = Want(ruled.rule.targets[0], model, demand)
+            group = self._groups.of(want, scene.candidates(provider), self._catalog.serves)
             if group.candidates and scene.allows(provider, model):
                 return ruled
-            if known is None and (group.candidates or group.outside or self._catalog.knows(provider, model)):
-                known = ruled
-        return Refusal.UNKNOWN if known is None else known
+            near = (
+                3 if group.candidates else 2 if group.outside else int(self._catalog.knows(provider, model))
+            )
+            if near and (nearest is None or near > nearest[0]):
+                nearest = near, ruled
+        return Refusal.UNKNOWN if nearest is None else nearest[1]
 
     def _means(self, provider: Provider, model: str) -> Ruled:
         """Returns the rule that a bare name stands for."""
@@ -192,13 +189,14 @@ class _Drawing:
         self.passed: list[Passed] = []
 
     def draw(self, spots: list[Spot]) -> None:
-        """Puts the legs in order: up to the rule's number of attempts from each of as many targets."""
+        """Puts the legs in order: of the first usable target as many as the rule has attempts, of each further
+        one fewer, for the attempts before it are spent."""
         reason = _MEANT if self._ruled.route is None else _REASONS[self._rule.strategy]
         resting: list[tuple[Candidate, str]] = []
         self._hold(spots, resting)
         served = 0
         for spot in arranged(spots, self._ruled, self._scene, self._numbers, self._session):
-            served += self._from(spot, reason, resting)
+            served += self._from(spot, reason, self._attempts - served, resting)
             if served >= self._attempts or len(self.legs) >= MOST_LEGS:
                 break
         if not self.legs and resting:
@@ -216,17 +214,17 @@ class _Drawing:
                 self._take(candidate, spot.model, _HELD, resting)
                 return
 
-    def _from(self, spot: Spot, reason: Reason, resting: list[tuple[Candidate, str]]) -> bool:
+    def _from(self, spot: Spot, reason: Reason, most: int, resting: list[tuple[Candidate, str]]) -> bool:
         """Takes a target's keys; False when none of them is fit."""
         group, session = spot.group, self._session
-        if session is not None and len(group.candidates) > 1:
+        if session is not None and not self.legs and len(group.candidates) > 1:
             drawn, reason = group.belonging(session), _OWN
         else:
             drawn = group.drawn(self._numbers)
         taken = 0
         for candidate in drawn:
             taken += self._take(candidate, spot.model, reason, resting)
-            if taken >= self._attempts or len(self.legs) >= MOST_LEGS:
+            if taken >= most or len(self.legs) >= MOST_LEGS:
                 break
         return taken > 0
 
