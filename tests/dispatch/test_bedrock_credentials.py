@@ -313,6 +313,10 @@ def test_an_answer_becomes_a_temporary_key_that_signs(body: bytes) -> None:
         as_xml(answer()).replace(b"<AccessKeyId>", b'<AccessKeyId a="b">'),
         as_xml(answer()).replace(b"<AccessKeyId>", b"<!-- x --><AccessKeyId>"),
         as_xml({"AccessKeyId": "ASIANEWNEWNEWNEWNEW2", "SecretAccessKey": "n" * 40}),
+        b"</Credentials>" + as_xml(answer()),
+        b"</Credentials><Credentials>",
+        b"<Credentials>" * 4000,
+        b"<Credentials>" + b" " * 60_000 + b"</Credentials>",
     ],
 )
 def test_an_answer_of_another_form_is_broken_and_nothing_of_it_is_used(body: bytes) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenone.dispatch.eventstream import CONTENT_TYPE, EventStreamMeter, encode, exception_frame
 from tokenone.dispatch.providers.bedrock import BEDROCK
 from tokenone.dispatch.streams import EVENT_STREAM, Meter
+from tokenone.dispatch.tail import TailReader
 from tokenone.rows import Endpoint
 from tokenone.types import Headers, PathClass, Provider, Usage
 
@@ -204,6 +205,12 @@ def test_without_headers_the_models_own_body_counts(body: Any, usage: Usage | No
     assert read(body, INVOKE) == (None, usage)
 
 
+def test_cached_input_that_the_body_alone_reports_is_part_of_the_total() -> None:
+    headers = [(b"x-amzn-bedrock-input-token-count", b"7"), (b"x-amzn-bedrock-output-token-count", b"8")]
+    own = {"input_tokens": 7, "output_tokens": 8, "cache_read_input_tokens": 90}
+    assert read({"usage": own}, INVOKE, headers) == (None, Usage(input=97, output=8, cache_read=90))
+
+
 def test_headers_count_before_the_body_which_completes_them() -> None:
     headers = [
         (b"x-amzn-bedrock-input-token-count", b"7"),
@@ -228,6 +235,17 @@ def test_the_compatible_paths_report_as_their_own_dialects_do() -> None:
     message = {"model": "anthropic.claude-x", "usage": usage}
     assert read(message, b"/anthropic/v1/messages") == ("anthropic.claude-x", counted)
     assert read({"usage": {"input_tokens": 1}}, b"/guardrail/a/version/1/apply") == (None, None)
+
+
+def test_a_reply_too_long_to_hold_reports_from_its_end() -> None:
+    said = {"output": {"message": {"content": [{"text": "x" * 300_000}]}}}
+    reply = said | {"usage": {"inputTokens": 4, "outputTokens": 5, "cacheReadInputTokens": 6}}
+    tail = TailReader()
+    tail.feed(json.dumps(reply).encode())
+    found = BEDROCK.read(tail.digest(), CONVERSE, [])
+    assert found.usage == Usage(input=10, output=5, cache_read=6)
+    told = [(b"x-amzn-bedrock-input-token-count", b"7")]
+    assert BEDROCK.read(tail.digest(), INVOKE, told).usage == Usage(input=13, output=5, cache_read=6)
 
 
 @given(

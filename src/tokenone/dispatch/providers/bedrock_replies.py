@@ -225,9 +225,12 @@ def _text(headers: Headers, name: bytes) -> str | None:
     return None if value is None else value[:64].decode("ascii", "replace")
 
 
-def completed(first: Usage | None, second: Usage | None) -> Usage | None:
-    """Returns `first`, with what only `second` reports."""
-    if first is None or second is None:
-        return first or second
-    names = (name for name in Usage.__struct_fields__ if getattr(first, name) is None)
-    return msgspec.structs.replace(first, **{name: getattr(second, name) for name in names})
+def completed(told: Usage | None, native: Usage | None) -> Usage | None:
+    """Returns Bedrock's own counts, with what only the model reports; cached input is part of the total."""
+    if told is None or native is None:
+        return told or native
+    missing = {name: getattr(native, name) for name in Usage.__struct_fields__ if getattr(told, name) is None}
+    if told.input is not None:
+        cached = total(missing.get("cache_read"), missing.get("cache_write"))
+        missing["input"] = told.input + (cached or 0)
+    return msgspec.structs.replace(told, **missing)

@@ -54,8 +54,9 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _answer: Final = msgspec.json.Decoder(_Answer)
-_XML_CREDENTIALS: Final = re.compile(rb"<Credentials>(.*?)</Credentials>", re.DOTALL)
-_XML_MEMBER: Final = re.compile(rb"\s*<([A-Za-z]{1,32})>\s*([A-Za-z0-9/+=:.-]{1,16384})\s*</\1>\s*")
+_OPENING: Final = b"<Credentials>"
+_CLOSING: Final = b"</Credentials>"
+_XML_MEMBER: Final = re.compile(rb"\s*+<([A-Za-z]{1,32})>\s*+([A-Za-z0-9/+=:.-]{1,16384}+)\s*+</\1>\s*+")
 _WANTED: Final = (b"AccessKeyId", b"SecretAccessKey", b"SessionToken")
 
 
@@ -111,13 +112,17 @@ def _read(plaintext: bytes, status: int, body: bytes) -> Minted:
 def _in_xml(body: bytes) -> _Credentials | None:
     """Finds the one `Credentials` element of an answer in XML. It is matched, not parsed: declarations, entities
     and attributes have no meaning here, and what has them does not match."""
-    found = _XML_CREDENTIALS.findall(body)
-    if len(found) != 1 or b"<!" in body:
+    if body.count(_OPENING) != 1 or body.count(_CLOSING) != 1 or b"<!" in body:
         return None
-    members: list[tuple[bytes, bytes]] = _XML_MEMBER.findall(found[0])
-    if _XML_MEMBER.sub(b"", found[0]) or len(dict(members)) != len(members):
-        return None
-    values = [dict(members).get(name) for name in _WANTED]
+    at, end = body.index(_OPENING) + len(_OPENING), body.index(_CLOSING)
+    members: dict[bytes, bytes] = {}
+    while at < end:
+        found = _XML_MEMBER.match(body, at, end)
+        if found is None or found[1] in members:
+            return None
+        members[found[1]] = found[2]
+        at = found.end()
+    values = [members.get(name) for name in _WANTED]
     texts = [value.decode("ascii") for value in values if value is not None]
     return _Credentials(*texts) if len(texts) == len(_WANTED) else None
 
