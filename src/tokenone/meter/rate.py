@@ -188,26 +188,26 @@ def _lines(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> tuple[Li
 
 def _unpriced_total(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> bool:
     """Says whether something was counted that has no rate, or tokens have a rate and were not counted."""
-    measured = {
-        name: count for name in _MEASURES if (count := (usage.server_tools or {}).get(name)) is not None
-    }
-    for name, count in measured.items():
-        if count and name not in sheet:
-            caveats.append(f"unpriced:{name}")
-            return True
+    tools = usage.server_tools or {}
+    measured = [name for name in _MEASURES if tools.get(name) is not None]
+    unknown = next((name for name in measured if tools[name] and name not in sheet), None)
+    if unknown is not None:
+        caveats.append(f"unpriced:{unknown}")
+        return True
     counted_any = usage.input is not None or usage.output is not None
     by_time = usage.audio_seconds is not None and "audio_seconds" in sheet
-    otherwise = by_time or (not counted_any and any(name in sheet for name in measured))
+    by_unit = any(name in sheet for name in measured)
+    instead = by_time or (by_unit and not counted_any)
     for unit in ("input", "output"):
         counted, rate = getattr(usage, unit), sheet.get(unit)
         if counted and rate is None:
             caveats.append(f"unpriced:{unit}")
             return True
-        if counted is None and rate is not None and rate.base and not otherwise:
+        if counted is None and rate is not None and rate.base and not instead:
             caveats.append(f"unreported:{unit}")
             return True
-    priced = "input" in sheet or "output" in sheet
-    return not (otherwise or (priced and counted_any))
+    by_token = counted_any and ("input" in sheet or "output" in sheet)
+    return not (by_time or by_unit or by_token)
 
 
 def _tool_lines(tools: dict[str, int], sheet: dict[str, Rate], caveats: list[str]) -> list[Line]:

@@ -26,8 +26,8 @@ def settled(usage: Usage | None, *, whole: bool, request_bytes: int, reply_bytes
 
 
 def is_reported(usage: Usage) -> bool:
-    """Says whether input, or another whole, was reported at all."""
-    return usage.input is not None or usage.audio_seconds is not None
+    """Says whether input, or what is billed in its place, was reported at all."""
+    return any(count is not None for count in (usage.input, usage.audio_seconds, usage.server_tools))
 
 
 def estimate(usage: Usage | None, *, request_bytes: int, reply_bytes: int) -> Usage:
