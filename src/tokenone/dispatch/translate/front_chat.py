@@ -41,21 +41,28 @@ def read_chat(body: bytes) -> ChatRequest:
     """Returns the request; raises MalformedBody for what is no chat request."""
     try:
         return _form(_strict.decode(body), ())
-    except RecursionError:
-        raise BodyTooDeep from None
-    except UnicodeDecodeError:
-        raise MalformedBody from None
     except msgspec.ValidationError as error:
         if "unknown field" not in str(error):
             raise _malformed(error) from None
-    except msgspec.DecodeError:
+    except RecursionError:
+        raise BodyTooDeep from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise MalformedBody from None
-    whole = msgspec.json.decode(body)
-    unknown = unknown_members(whole)
+    return _read_with_unknown(body)
+
+
+def _read_with_unknown(body: bytes) -> ChatRequest:
+    """Reads a body that has members the form has no place for."""
     try:
+        whole = msgspec.json.decode(body)
+        unknown = unknown_members(whole)
         return _form(_strict.decode(msgspec.json.encode(whole)), unknown)
     except msgspec.ValidationError as error:
         raise _malformed(error) from None
+    except RecursionError:
+        raise BodyTooDeep from None
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        raise MalformedBody from None
 
 
 def _malformed(error: msgspec.ValidationError) -> MalformedBody:
