@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tokenone.canonical import b64
+from tokenone.types import Provider
 from tokenone.vault.seal import SealContext, seal
 
 pytestmark = pytest.mark.anyio
@@ -208,9 +209,10 @@ async def test_plain_http_is_for_allow_listed_origins(
         assert (await lenient.post("/endpoints", body))["origins"] == [origin]
 
 
-async def test_an_endpoint_of_a_provider_that_is_not_served_is_refused(signed_in: Any) -> None:
-    body = {"provider": "custom", "name": "local", "origins": ["https://models.example"]}
-    assert (await signed_in.post("/endpoints", body, status=422))["code"] == "endpoint_refused"
+@pytest.mark.parametrize("provider", [provider.value for provider in Provider])
+async def test_every_provider_can_have_an_endpoint(signed_in: Any, provider: str) -> None:
+    body = {"provider": provider, "name": "own", "origins": ["https://models.example"]}
+    assert (await signed_in.post("/endpoints", body))["provider"] == provider
 
 
 async def test_presets_are_listed_for_every_tenant(signed_in: Any) -> None:

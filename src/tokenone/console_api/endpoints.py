@@ -16,7 +16,6 @@ from tokenone.console_api.guard import GuardedRoute
 from tokenone.console_api.pages import Cursor, Limit, Page, after_of, next_after
 from tokenone.console_api.rows import row_of, shown, tag
 from tokenone.console_api.shapes import EndpointIn, Id, ProviderName
-from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import EndpointRefused
 from tokenone.rows import Endpoint
 from tokenone.types import Origin, address_in, new_id, parse_origin
@@ -29,10 +28,6 @@ async def add_endpoint(request: Request, response: Response, body: EndpointIn) -
     """Makes an endpoint; `tenant` null makes a preset for everybody."""
     deps = deps_of(request)
     endpoint = row_of(Endpoint, body, id=new_id("ep"))
-    if endpoint.provider not in PROVIDERS:
-        raise EndpointRefused(
-            f"this version serves {' and '.join(PROVIDERS)} endpoints, whatever their origin"
-        )
     for origin in map(parse_origin, endpoint.origins):
         if origin.scheme == "http" and not _allowed(origin, deps.egress_allow):
             raise EndpointRefused
