@@ -68,16 +68,16 @@ def documents(exchange: Exchange) -> list[dict[str, Any]]:
 
 
 def reported(exchange: Exchange) -> tuple[int | None, ...] | None:
-    """Computes input, output, cache read, reasoning, audio in, cached audio, images in and tier anew."""
+    """Computes input, output, cache read, reasoning, audio, cached audio, images and video in, and tier anew."""
     if "/openai/" in exchange.path:
         usage = documents(exchange)[-1]["usage"]
         output = usage["total_tokens"] - usage["prompt_tokens"]
         hidden = output - usage["completion_tokens"]
-        return usage["prompt_tokens"], output, None, hidden, None, None, None, None
+        return usage["prompt_tokens"], output, None, hidden, *[None] * 5
     predictions = documents(exchange)[-1].get("predictions")
     if predictions:
         tokens = sum(one["embeddings"]["statistics"]["token_count"] for one in predictions)
-        return tokens, *[None] * 7
+        return tokens, *[None] * 8
     counted = [one["usageMetadata"] for one in documents(exchange) if "usageMetadata" in one]
     counted = [usage for usage in counted if "promptTokenCount" in usage]
     return normalised(counted[-1]) if counted else None
@@ -98,6 +98,7 @@ def normalised(raw: dict[str, Any]) -> tuple[Any, ...]:
         of("AUDIO", raw.get("promptTokensDetails")),
         of("AUDIO", raw.get("cacheTokensDetails")),
         of("IMAGE", raw.get("promptTokensDetails")) or of("DOCUMENT", raw.get("promptTokensDetails")),
+        of("VIDEO", raw.get("promptTokensDetails")),
         tier,
     )
 
@@ -116,6 +117,7 @@ def counted(usage: Usage) -> tuple[Any, ...]:
         usage.input_audio,
         usage.cache_read_audio,
         usage.input_image,
+        usage.input_video,
         usage.tier,
     )
 

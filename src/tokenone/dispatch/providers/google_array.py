@@ -13,7 +13,10 @@ from typing import Final, Protocol
 from tokenone.sse import EVENT_LIMIT
 from tokenone.types import Usage
 
-_MARK: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|["{}\[\]]', re.DOTALL)
+# Whatever stands before the next bracket, whole strings included, or before a string that is cut off.
+_MARK: Final = re.compile(rb'(?:[^"{}\[\]]++|"[^"\\]*+(?:\\.[^"\\]*+)*+")*+(["{}\[\]]|\Z)', re.DOTALL)
+_OPENING: Final = (b"{", b"[")
+_CLOSING: Final = (b"}", b"]")
 _STRING: Final = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+)*+', re.DOTALL)
 
 
@@ -49,14 +52,14 @@ class _Brackets:
         """Returns where in `data` elements begin (True) and end (False)."""
         found: list[tuple[int, bool]] = []
         for mark in _MARK.finditer(data, self._after_string(data)):
-            byte = data[mark.start()]
-            if byte in b"{[":
-                self._open(byte, mark.start(), found)
-            elif byte in b"}]":
-                self._close(byte, mark.end(), found)
-            elif mark.end() - mark.start() == 1:  # a string that is cut off here
+            byte, end = mark[1], mark.end()
+            if byte in _OPENING:
+                self._open(byte, end - 1, found)
+            elif byte in _CLOSING:
+                self._close(byte, end, found)
+            elif byte:  # a string that is cut off here
                 self._in_string = True
-                self._after_string(data, mark.end())
+                self._after_string(data, end)
                 break
         return found
 
@@ -73,18 +76,18 @@ class _Brackets:
         self._in_string = False
         return end + 1
 
-    def _open(self, byte: int, at: int, found: list[tuple[int, bool]]) -> None:
-        if byte == 0x7B and self._depth == self._outer:
+    def _open(self, byte: bytes, at: int, found: list[tuple[int, bool]]) -> None:
+        if byte == b"{" and self._depth == self._outer:
             found.append((at, True))
-        elif byte == 0x5B and self._depth == 0:
+        elif byte == b"[" and self._depth == 0:
             self._outer = 1
         self._depth += 1
 
-    def _close(self, byte: int, end: int, found: list[tuple[int, bool]]) -> None:
+    def _close(self, byte: bytes, end: int, found: list[tuple[int, bool]]) -> None:
         if self._depth == 0:
             return
         self._depth -= 1
-        if byte == 0x7D and self._depth == self._outer:
+        if byte == b"}" and self._depth == self._outer:
             found.append((end, False))
         if self._depth == 0:
             self._outer = 0
@@ -114,8 +117,9 @@ class ArrayMeter:
             piece, at = data[at:position], position
             if not begins and self._inside:
                 out.append(self._whole(piece))
-            else:
-                out.append(piece)
+            else:  # nothing is held then, unless brackets do not match
+                out += (self._given_up(), piece)
+                self._torn = False
             self._inside = begins
         out.append(self._rest(data[at:]))
         return b"".join(out)

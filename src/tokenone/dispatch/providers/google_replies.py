@@ -29,8 +29,8 @@ class _Modality(msgspec.Struct, rename="camel", gc=False):
     token_count: Count | None = None
 
 
-class _Metadata(msgspec.Struct, rename="camel", gc=False):
-    """`usageMetadata`; embeddings spell one member otherwise."""
+class _Counts(msgspec.Struct, rename="camel", gc=False):
+    """`usageMetadata` without its details."""
 
     prompt_token_count: Count | None = None
     tool_use_prompt_token_count: Count | None = None
@@ -38,13 +38,18 @@ class _Metadata(msgspec.Struct, rename="camel", gc=False):
     candidates_token_count: Count | None = None
     thoughts_token_count: Count | None = None
     total_token_count: Count | None = None
-    prompt_tokens_details: msgspec.Raw = _NULL
-    prompt_token_details: msgspec.Raw = _NULL
-    tool_use_prompt_tokens_details: msgspec.Raw = _NULL
-    cache_tokens_details: msgspec.Raw = _NULL
-    candidates_tokens_details: msgspec.Raw = _NULL
     service_tier: str | None = None
     traffic_type: str | int | None = None
+
+
+class _Metadata(_Counts, rename="camel", gc=False):
+    """`usageMetadata`; embeddings spell one member otherwise."""
+
+    prompt_tokens_details: list[_Modality] | None = None
+    prompt_token_details: list[_Modality] | None = None
+    tool_use_prompt_tokens_details: list[_Modality] | None = None
+    cache_tokens_details: list[_Modality] | None = None
+    candidates_tokens_details: list[_Modality] | None = None
 
 
 class _InteractionUsage(msgspec.Struct, gc=False):
@@ -107,9 +112,9 @@ class _Prediction(msgspec.Struct, gc=False):
 
 _reply: Final = msgspec.json.Decoder(_Reply)
 _metadata: Final = msgspec.json.Decoder(_Metadata)
+_counts: Final = msgspec.json.Decoder(_Counts)
 _interaction: Final = msgspec.json.Decoder(_Interaction)
 _interaction_usage: Final = msgspec.json.Decoder(_InteractionUsage)
-_modalities: Final = msgspec.json.Decoder(list[_Modality])
 _candidates: Final = msgspec.json.Decoder(list[_Candidate])
 _grounding: Final = msgspec.json.Decoder(_Grounding)
 _feedback: Final = msgspec.json.Decoder(_Feedback)
@@ -118,6 +123,7 @@ _predictions: Final = msgspec.json.Decoder(list[_Prediction])
 # google.ai.generativelanguage.v1beta.Modality. Pages of a document are priced as images are.
 _AUDIO: Final[frozenset[str | int]] = frozenset(("AUDIO", 4))
 _IMAGE: Final[frozenset[str | int]] = frozenset(("IMAGE", 2, "DOCUMENT", 5))
+_VIDEO: Final[frozenset[str | int]] = frozenset(("VIDEO", 3))
 _UNSPECIFIED: Final[frozenset[str | int | None]] = frozenset(
     (None, 0, "", "FINISH_REASON_UNSPECIFIED", "BLOCK_REASON_UNSPECIFIED")
 )
@@ -131,6 +137,7 @@ _TIERS: Final[dict[str | int, str]] = {
     "ON_DEMAND_FLEX": "flex",
 }
 _TEXT: Final = (b'"text":', b'"code":')
+_GROUNDING: Final = b'"groundingMetadata"'
 _LAST_EVENTS: Final = frozenset(("interaction.completed", "interaction.complete"))
 # Up to Gemini 2.5 a grounded prompt is charged once, from Gemini 3 on each search is (ai.google.dev pricing).
 _BY_PROMPT: Final = ("gemini-1", "gemini-2")
@@ -142,12 +149,21 @@ def read_google(body: bytes, _path: bytes, _headers: Headers) -> Reading:
     if reply is None:
         return Reading(None, None)
     model = reply.model_version or reply.model
-    usage = _counted(_metadata_of(reply), _searches(reply, model))
+    tools = _searches(reply.candidates, model) if _GROUNDING in body else None
+    usage = _counted(_metadata_of(reply), tools)
     return Reading(model, usage or _interaction_counted(reply.usage) or _predicted(reply))
 
 
 def _metadata_of(reply: _Reply) -> _Metadata | None:
-    return None if bytes(reply.usage_metadata) in _NOTHING else lenient(_metadata, reply.usage_metadata)
+    """Decodes the counts; details of another shape do not take them along."""
+    raw = reply.usage_metadata
+    if bytes(raw) in _NOTHING:
+        return None
+    found = lenient(_metadata, raw)
+    if found is not None:
+        return found
+    bare = lenient(_counts, raw)
+    return None if bare is None else _Metadata(**msgspec.structs.asdict(bare))
 
 
 def _counted(found: _Metadata | None, tools: dict[str, int] | None) -> Usage | None:
@@ -160,9 +176,9 @@ def _counted(found: _Metadata | None, tools: dict[str, int] | None) -> Usage | N
         output = max(0, found.total_token_count - into)
     if into is None and output is None:
         return None
-    prompt = _details(found.prompt_tokens_details) or _details(found.prompt_token_details)
-    fed_back = _details(found.tool_use_prompt_tokens_details)
-    cached, out = _details(found.cache_tokens_details), _details(found.candidates_tokens_details)
+    prompt = found.prompt_tokens_details or found.prompt_token_details
+    fed_back, cached = found.tool_use_prompt_tokens_details, found.cache_tokens_details
+    out = found.candidates_tokens_details
     return Usage(
         input=into,
         output=output,
@@ -171,20 +187,23 @@ def _counted(found: _Metadata | None, tools: dict[str, int] | None) -> Usage | N
         input_audio=_of(_AUDIO, prompt, fed_back),
         cache_read_audio=_of(_AUDIO, cached),
         input_image=_of(_IMAGE, prompt, fed_back),
+        input_video=_of(_VIDEO, prompt, fed_back),
         output_audio=_of(_AUDIO, out),
         output_image=_of(_IMAGE, out),
+        output_video=_of(_VIDEO, out),
         server_tools=tools,
         tier=_tier(found),
     )
 
 
-def _details(raw: msgspec.Raw) -> list[_Modality]:
-    return [] if bytes(raw) in _NOTHING else lenient(_modalities, raw) or []
-
-
-def _of(kinds: frozenset[str | int], *lists: list[_Modality]) -> int | None:
+def _of(kinds: frozenset[str | int], *lists: list[_Modality] | None) -> int | None:
     """Adds the tokens of some modalities; None where none is named."""
-    return total(*(row.token_count for rows in lists for row in rows if row.modality in kinds))
+    found = None
+    for rows in lists:
+        for row in rows or ():
+            if row.modality in kinds and row.token_count is not None:
+                found = (found or 0) + row.token_count
+    return found
 
 
 def _tier(found: _Metadata) -> str | None:
@@ -194,12 +213,10 @@ def _tier(found: _Metadata) -> str | None:
     return _TIERS.get(kind, str(kind).lower()) if kind else None
 
 
-def _searches(reply: _Reply, model: str | None) -> dict[str, int] | None:
+def _searches(candidates: msgspec.Raw, model: str | None) -> dict[str, int] | None:
     """Counts what a reply's grounding is charged for by the search or by the prompt."""
-    if b'"groundingMetadata"' not in bytes(reply.candidates):
-        return None
     queries = maps = 0
-    for candidate in lenient(_candidates, reply.candidates) or ():
+    for candidate in lenient(_candidates, candidates) or ():
         found = lenient(_grounding, candidate.grounding_metadata)
         if found is not None:
             queries += sum(1 for query in found.web_search_queries or () if query)
@@ -270,11 +287,12 @@ class GoogleEvents:
             self._take_interaction(reply)
         self.model = reply.model_version or self.model
         self.failed |= bytes(reply.error) not in _NOTHING
-        self.ended |= _finished(reply)
-        self._count(reply)
+        if b'Reason"' in data:
+            self.ended |= _finished(reply)
+        self._count(reply, _searches(reply.candidates, self.model) if _GROUNDING in data else None)
 
-    def _count(self, reply: _Reply) -> None:
-        metadata, tools = _metadata_of(reply), _searches(reply, self.model)
+    def _count(self, reply: _Reply, tools: dict[str, int] | None) -> None:
+        metadata = _metadata_of(reply)
         if metadata is None and tools is None:
             return
         self._tools = tools or self._tools
@@ -291,10 +309,8 @@ class GoogleEvents:
 
 
 def _finished(reply: _Reply) -> bool:
-    if b'"finishReason"' in bytes(reply.candidates):
-        found = lenient(_candidates, reply.candidates) or ()
-        return any(candidate.finish_reason not in _UNSPECIFIED for candidate in found)
-    if b'"blockReason"' not in bytes(reply.prompt_feedback):
-        return False
+    found = lenient(_candidates, reply.candidates) or ()
+    if any(candidate.finish_reason not in _UNSPECIFIED for candidate in found):
+        return True
     feedback = lenient(_feedback, reply.prompt_feedback)
     return feedback is not None and feedback.block_reason not in _UNSPECIFIED
