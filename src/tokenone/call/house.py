@@ -215,6 +215,8 @@ class Call:
     """Why the house itself ended the call, if it did."""
     in_events: bool = False
     """A plain event stream is going back: an error can be told as one more event."""
+    in_frames: bool = False
+    """An AWS event stream is going back: an error can be told as one more frame."""
     actor: dict[str, Canonical] = field(default_factory=dict)
     """What every entry says of who called; filled once."""
     marks: dict[str, Canonical] = field(default_factory=dict)

@@ -19,6 +19,7 @@ from tokenone.wire.client import Outgoing
 from tokenone.wire.upstream import Incoming
 
 ANSWER_BYTES = 1 << 20
+_REFUSED = (ErrorClass.KEY_DEAD, ErrorClass.BILLING)
 
 
 async def probe(house: House, key_id: str) -> dict[str, Any]:
@@ -83,17 +84,24 @@ async def _ask(house: House, subject: Candidate) -> dict[str, Any]:
 
 
 def _read(facts: Facts, reply: Incoming, body: bytes) -> dict[str, Any]:
-    """Returns what an answer says of the key; some providers deny it with a 200."""
-    answered = reply.status < 300
-    usable = answered and facts.probe.proves(body)
-    found = None
-    if not usable:
-        found = (
-            ErrorClass.KEY_DEAD if answered else facts.error_class(reply.status, reply.headers, body)
-        ).value
+    """Returns what an answer says of the key: some providers deny it with a 200, and a restricted key may lack the
+    right to the probe alone, which says nothing."""
+    if reply.status < 300 and facts.probe.proves(body):
+        return {
+            "usable": True,
+            "status": reply.status,
+            "class": None,
+            "detail": "the provider accepts the key",
+        }
+    found = ErrorClass.KEY_DEAD
+    if reply.status >= 300:
+        found = facts.error_class(reply.status, reply.headers, body)
+    refused = found in _REFUSED
     return {
-        "usable": usable,
+        "usable": False if refused else None,
         "status": reply.status,
-        "class": found,
-        "detail": "the provider accepts the key" if usable else "the provider refused the key",
+        "class": found.value,
+        "detail": "the provider refused the key"
+        if refused
+        else "the answer does not tell whether the key works",
     }

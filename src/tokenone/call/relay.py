@@ -116,6 +116,8 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     if plain:
         ending.text_bytes = len(plain)
         ending.model, ending.usage, ending.charged = call.facts.read(plain, call.front.path, reply.headers)
+    if failed := bool(plain and call.facts.fails(plain)):
+        ending.error_class = call.facts.error_class(reply.status, reply.headers, plain)
     cleaned = await _inspect_held(house, call, plain, ending)
     fields = reply.headers
     if cleaned is not None:
@@ -123,7 +125,7 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     if voice is not None:
         body = voice.held(cleaned or plain or b"", ending.usage)
         fields = voice.reply_headers(reply.headers, streamed=False)
-    ending.cause, ending.received = COMPLETE, reply.received
+    ending.cause, ending.received = UpstreamBroken.code if failed else COMPLETE, reply.received
     settled = close(house, call, attempt, ending)
     call.exchange.respond(reply.status, governed(call, attempt, reply, fields, settled), body)
 
@@ -177,7 +179,7 @@ async def _stream_back(call: Call, attempt: Attempt, reply: Incoming, ending: En
     if call.voice is not None:
         fields = call.voice.reply_headers(reply.headers, streamed=True)
     call.exchange.start(reply.status, governed(call, attempt, reply, fields))
-    call.in_events = stream.in_events
+    call.in_events, call.in_frames = stream.in_events, stream.in_frames
     try:
         while (chunk := await reply.chunk()) is not None:
             if not attempt.answered:

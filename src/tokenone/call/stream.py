@@ -14,6 +14,7 @@ from tokenone.call.voice import Speaking
 from tokenone.detect.stream import StreamInspector
 from tokenone.dispatch import forward
 from tokenone.dispatch.decode import Decoder, decoder
+from tokenone.dispatch.eventstream import EventStreamMeter
 from tokenone.dispatch.streams import Meter
 from tokenone.errors import ContentBlocked, UpstreamBroken
 from tokenone.types import Action
@@ -34,7 +35,17 @@ class Stream:
     leased secret out. A unified call's stream is translated between meter and detectors.
     """
 
-    __slots__ = ("_clean", "_decoder", "_inspector", "_speaking", "decoded", "in_events", "meter", "raw")
+    __slots__ = (
+        "_clean",
+        "_decoder",
+        "_inspector",
+        "_speaking",
+        "decoded",
+        "in_events",
+        "in_frames",
+        "meter",
+        "raw",
+    )
 
     def __init__(  # noqa: PLR0913 - made by `opened` alone
         self, meter: Meter, machine: Decoder | None, *, encoded: bool, changes: bool,
@@ -48,6 +59,8 @@ class Stream:
         self.meter = meter
         self.in_events = speaking is not None or (meter.in_events and not self.raw)
         """Plain server-sent events go back: an error can be told as one more."""
+        self.in_frames = speaking is None and isinstance(meter, EventStreamMeter) and not self.raw
+        """An AWS event stream goes back: an error can be told as one more frame."""
         self._inspector = inspector
         self._speaking = speaking
 

@@ -98,6 +98,9 @@ class Door:
             if call is not None and call.in_events:
                 exchange.write(refusal.frame(error, dialect))
                 exchange.finish()
+            elif call is not None and call.in_frames:
+                exchange.write(refusal.aws_frame(error))
+                exchange.finish()
             else:
                 exchange.abort()  # a document or an encoded stream: the caller sees that it is cut
             return

@@ -12,6 +12,7 @@ from typing import Final
 
 import msgspec
 
+from tokenone.dispatch.eventstream import exception_frame
 from tokenone.errors import (
     CallerError,
     DeniedError,
@@ -125,3 +126,8 @@ def frame(error: TokenOneError, dialect: Dialect) -> bytes:
     body = msgspec.json.encode(BODIES[dialect](error))
     named = b"event: error\n" if dialect is Dialect.ANTHROPIC else b""
     return b"\n\n" + named + b"data: " + body + b"\n\n"
+
+
+def aws_frame(error: TokenOneError) -> bytes:
+    """Returns an error for a running AWS event stream: one exception frame."""
+    return exception_frame(aws_type(error), error.sentence)
