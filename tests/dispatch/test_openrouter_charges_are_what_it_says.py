@@ -336,6 +336,21 @@ def test_a_refusal_has_its_class(refusal: Refusal) -> None:
     assert OPENROUTER.error_class(refusal.status, refusal.headers, refusal.body) is refusal.expected
 
 
+@pytest.mark.parametrize(
+    ("reply", "fails"),
+    [
+        ({"error": {"code": 502, "message": "Provider disconnected"}}, True),
+        ({"choices": [{"finish_reason": "error", "error": {"code": 502, "message": "?"}}]}, True),
+        ({"error": None, "choices": [{"error": None, "message": {"content": '"error"'}}]}, False),
+        ({"choices": [{"message": {"content": "an error"}}]}, False),
+        ({"choices": "error"}, False),
+        ([{"error": {}}], False),
+    ],
+)
+def test_a_failure_inside_a_200_is_one(reply: object, fails: bool) -> None:
+    assert OPENROUTER.fails(json.dumps(reply).encode()) is fails
+
+
 def test_half_of_the_vectors_are_traps() -> None:
     traps = [param.values[0].trap for param in refusals("openrouter")]
     assert sum(traps) * 2 >= len(traps)

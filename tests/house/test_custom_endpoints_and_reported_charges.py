@@ -151,6 +151,20 @@ def test_the_cost_is_what_openrouter_charges(site: Site) -> None:
     assert (cost["nano"], cost["source"]) == (59_000, "provider-reported")
 
 
+def test_a_failure_inside_a_200_is_recorded_as_one(site: Site) -> None:
+    site.key("openrouter", site.one.origin, ROUTER_KEY)
+    reply = b'{"error":{"code":502,"message":"Provider disconnected"},"model":"a/b"}'
+    site.one.script = lambda _: answer(reply, LAST)
+    got = site.ask("/openrouter/api/v1/chat/completions", model="a/b")
+    assert (got.status_code, got.content) == (200, reply)
+    outcome = site.outcome(got)
+    assert (outcome["cause"], outcome["class"], outcome["cost"]["source"]) == (
+        "upstream_broken",
+        "upstream",
+        "unpriced",
+    )
+
+
 def test_every_model_that_a_body_names_must_be_allowed(site: Site) -> None:
     site.key("openrouter", site.one.origin, ROUTER_KEY)
     site.house.api(

@@ -114,10 +114,7 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     if plain is None and voice is not None:
         raise UpstreamBroken("the reply's encoding cannot be read, so it cannot be translated")
     if plain:
-        ending.text_bytes = len(plain)
-        ending.model, ending.usage, ending.charged = call.facts.read(plain, call.front.path, reply.headers)
-    if failed := bool(plain and call.facts.fails(plain)):
-        ending.error_class = call.facts.error_class(reply.status, reply.headers, plain)
+        _read_whole(call, reply, plain, ending)
     cleaned = await _inspect_held(house, call, plain, ending)
     fields = reply.headers
     if cleaned is not None:
@@ -125,9 +122,18 @@ async def _hold_back(house: House, call: Call, attempt: Attempt, reply: Incoming
     if voice is not None:
         body = voice.held(cleaned or plain or b"", ending.usage)
         fields = voice.reply_headers(reply.headers, streamed=False)
-    ending.cause, ending.received = UpstreamBroken.code if failed else COMPLETE, reply.received
+    ending.cause = COMPLETE if ending.error_class is None else UpstreamBroken.code
+    ending.received = reply.received
     settled = close(house, call, attempt, ending)
     call.exchange.respond(reply.status, governed(call, attempt, reply, fields, settled), body)
+
+
+def _read_whole(call: Call, reply: Incoming, plain: bytes, ending: Ending) -> None:
+    """Takes what a whole reply says of itself into the ending; some providers fail with a 200."""
+    ending.text_bytes = len(plain)
+    ending.model, ending.usage, ending.charged = call.facts.read(plain, call.front.path, reply.headers)
+    if call.facts.fails(plain):
+        ending.error_class = call.facts.error_class(reply.status, reply.headers, plain)
 
 
 async def inspected(body: bytes, house: House, action: Action) -> Inspection:

@@ -42,6 +42,10 @@ def _any_answer(_body: bytes) -> bool:
     return True
 
 
+def _never(_body: bytes) -> bool:
+    return False
+
+
 class Probe(NamedTuple):
     """The cheapest request that proves a key: a 2xx answer whose body `proves` it means that it works."""
 
@@ -77,6 +81,8 @@ class Facts:
     """Inference paths on which the provider has a default model."""
     place: Callable[[Endpoint, bytes], bytes] = below_base
     """(endpoint, path) → the raw path to send."""
+    fails: Callable[[bytes], bool] = _never
+    """Says whether a whole reply of status 2xx is an error all the same."""
     mint: Mint | None = None
     """Set where a secret may have to be traded for a token that lives shorter."""
 

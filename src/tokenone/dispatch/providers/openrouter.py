@@ -100,6 +100,15 @@ class _Refusal(msgspec.Struct, gc=False):
     error: _Fault | None = None
 
 
+class _Choice(msgspec.Struct, gc=False):
+    error: _Fault | None = None
+
+
+class _Failure(_Refusal, gc=False):
+    choices: list[_Choice] | None = None
+
+
+_failure: Final = msgspec.json.Decoder(_Failure)
 _key_answer: Final = msgspec.json.Decoder(_KeyAnswer)
 _fallbacks: Final = msgspec.json.Decoder(_Fallbacks)
 _refusal: Final = msgspec.json.Decoder(_Refusal)
@@ -147,6 +156,15 @@ def _peek(body: bytes, content_type: str | None) -> Peek:
     return msgspec.structs.replace(found, also=tuple(listed.models)) if listed.models else found
 
 
+def _fails(body: bytes) -> bool:
+    """Says whether generation failed after it began: OpenRouter answers 200 then, the error in the reply or in
+    a choice of it."""
+    found = lenient(_failure, body) if b'"error"' in body else None
+    if found is None:
+        return False
+    return found.error is not None or any(choice.error is not None for choice in found.choices or ())
+
+
 def _serves_calls(body: bytes) -> bool:
     """Says whether `GET /api/v1/key` tells of a key for calls: one that manages keys looks alike."""
     told = lenient(_key_answer, body)
@@ -181,5 +199,6 @@ OPENROUTER: Final = Facts(
     read=read_reply,
     open_meter=_open_meter,
     error_class=_error_class,
+    fails=_fails,
     probe=Probe(b"GET", b"/api/v1/key", [(b"accept", b"application/json")], proves=_serves_calls),
 )
