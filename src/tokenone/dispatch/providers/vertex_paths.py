@@ -26,10 +26,6 @@ def _shape(method: bytes, form: bytes, kind: PathClass, *, bills: bool = True) -
 
 
 _INFERENCE: Final = (
-    # Anthropic's counting is a model of its own, whose body names the model that is meant.
-    _shape(
-        b"POST", rb"/publishers/anthropic/models/count-tokens:rawPredict", PathClass.INFERENCE, bills=False
-    ),
     _shape(
         b"POST",
         rb"/publishers/" + _PUBLISHER + rb"/models/(?P<model>(?!count-tokens:)" + _MODEL + rb"):"
@@ -50,6 +46,10 @@ _INFERENCE: Final = (
         bills=False,
     ),
     _shape(b"POST", rb"/endpoints/" + _ID + rb"/chat/completions", PathClass.INFERENCE),
+    # Anthropic's counting is a model of its own, whose body names the model that is meant.
+    _shape(
+        b"POST", rb"/publishers/anthropic/models/count-tokens:rawPredict", PathClass.INFERENCE, bills=False
+    ),
     _shape(b"POST", rb"/interactions", PathClass.INFERENCE),
 )
 _STATE: Final = (
