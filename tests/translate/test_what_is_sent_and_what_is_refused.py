@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tokenone.dispatch.translate.front_chat import read_chat
+from tokenone.dispatch.translate.leaving import dropped_header
 from tokenone.dispatch.translate.table import CHAT
 from tokenone.errors import BodyTooDeep, MalformedBody, TokenOneError, UnsupportedParameter
 from tokenone.types import Provider
@@ -96,6 +98,23 @@ def test_many_refused_names_are_counted_not_all_told() -> None:
     body = {"model": "m", "messages": [{"role": "user", "content": "x"}], **{f"p{at}": 1 for at in range(20)}}
     with pytest.raises(UnsupportedParameter, match="and 12 more"):
         CHAT[Provider.ANTHROPIC].request(read_chat(json.dumps(body).encode()), False)
+
+
+def test_names_of_the_callers_own_are_told_in_letters_that_harm_no_header() -> None:
+    evil = 'x\r\nset-cookie: a="\u00e9" ' + "y" * 500
+    body = {
+        "model": "m",
+        "messages": [{"role": "user", "content": "x"}],
+        evil: 1,
+        **{f"p{at}": 1 for at in range(40)},
+    }
+    _, dropped = CHAT[Provider.COHERE].request(read_chat(json.dumps(body).encode()), True)
+    value = dropped_header(dropped)
+    assert re.fullmatch(rb"[A-Za-z0-9_.$\[\]?, -]+", value)
+    assert value.startswith(b"x??set-cookie??a?")
+    assert value.endswith(b", and-9-more")
+    assert len(value) < 1000
+    assert dropped_header(()) == b""
 
 
 def test_the_page_about_providers_is_what_the_translations_say() -> None:

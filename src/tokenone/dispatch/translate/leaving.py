@@ -2,10 +2,12 @@
 
 Law: nothing is left out silently. `cannot` refuses unless the caller allowed dropping; `noted` is for what could
 never be sent and yet may not end a conversation (another provider's signatures): left out and named, always.
+Names may be the caller's own members: they are told in harmless letters, for they end in a header.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Final
 
@@ -13,6 +15,9 @@ from tokenone.dispatch.translate.form import ChatRequest
 from tokenone.errors import UnsupportedParameter
 
 _NAMED: Final = 8
+_LONGEST: Final = 120
+_MOST_IN_HEADER: Final = 32
+_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.$\[\]-]")
 _ASKED: Final[dict[str, Callable[[ChatRequest], bool]]] = {
     "frequency_penalty": lambda request: bool(request.frequency_penalty),
     "logprobs": lambda request: request.logprobs,
@@ -48,11 +53,11 @@ class Leaving:
 
     def cannot(self, name: str) -> None:
         """The provider cannot do what `name` asks."""
-        (self._left if self._drop else self._refused).append(name)
+        (self._left if self._drop else self._refused).append(_told(name))
 
     def noted(self, name: str) -> None:
         """Leaves `name` out whatever the caller allows."""
-        self._left.append(name)
+        self._left.append(_told(name))
 
     def parameters(self, request: ChatRequest, lacks: tuple[str, ...]) -> None:
         """Accounts for the parameters a provider `lacks`, and for those the form has no place for."""
@@ -70,3 +75,15 @@ class Leaving:
             rest = f" and {more} more" if more > 0 else ""
             raise UnsupportedParameter(f"{self._provider} cannot do {names}{rest}")
         return tuple(dict.fromkeys(self._left))
+
+
+def dropped_header(names: tuple[str, ...]) -> bytes:
+    """Returns the value of `x-tokenone-dropped`."""
+    told = list(names[:_MOST_IN_HEADER])
+    if len(names) > len(told):
+        told.append(f"and-{len(names) - len(told)}-more")
+    return ", ".join(told).encode("ascii")
+
+
+def _told(name: str) -> str:
+    return _UNSAFE.sub("?", name[:_LONGEST])
