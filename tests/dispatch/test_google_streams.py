@@ -14,6 +14,7 @@ from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.providers.google_array import ArrayMeter
 from tokenone.dispatch.providers.google_replies import GoogleEvents, read_google
 from tokenone.dispatch.streams import EVENT_STREAM, Meter
+from tokenone.dispatch.tail import TailReader
 from tokenone.types import Provider, Usage
 
 PATH = b"/v1beta/models/gemini-2.5-flash:streamGenerateContent"
@@ -400,3 +401,17 @@ def test_whatever_a_reply_holds_reading_it_never_raises(value: Any) -> None:
 def test_bytes_that_are_no_json_report_nothing(raw: bytes) -> None:
     reading = read_google(b"\xff" + raw, PATH, [])
     assert (reading.model, reading.usage) == (None, None)
+
+
+def test_a_reply_too_long_to_hold_is_counted_from_its_end() -> None:
+    picture = {"candidates": [{"content": {"parts": [{"inlineData": {"data": "QUJD" * 60_000}}]}}]}
+    details = [{"modality": "IMAGE", "tokenCount": 1290}]
+    raw = json.dumps(
+        element(**picture, usageMetadata=counts(9, 1290, candidatesTokensDetails=details))
+    ).encode()
+    tail = TailReader()
+    for at in range(0, len(raw), 16_384):
+        tail.feed(raw[at : at + 16_384])
+    reading = GEMINI.read(tail.digest(), PATH, [])
+    assert reading.model == "gemini-2.5-flash"
+    assert reading.usage == Usage(input=9, output=1290, output_image=1290)
