@@ -61,7 +61,7 @@ def _messages(turn: Turn, at: int, leaving: Leaving) -> list[Json]:
     """Returns a turn's messages: one, but for a turn of several results."""
     results = [part for part in turn.parts if isinstance(part, ToolResult)]
     said = [_result(part, at, leaving) for part in results]
-    if turn.role == "tool" and len(results) == len(turn.parts):
+    if results and len(results) == len(turn.parts):
         return said
     message: Json = {"role": turn.role}
     content: list[Json] = []

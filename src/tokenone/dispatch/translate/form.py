@@ -7,6 +7,7 @@ can be refused by name. Usage is not here: the meter reads it from the provider'
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal, TypeAlias
 
 import msgspec
@@ -130,6 +131,10 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The caller wants the stream's usage told."""
     unknown: tuple[str, ...] = ()
     """Parameters the caller sent that the form has no place for, as the caller spelled them."""
+    hints: tuple[str, ...] = ()
+    """The same of those that change no answer (marks for a cache)."""
+    spelled: Mapping[str, str] = {}
+    """What the caller's dialect calls a parameter that OpenAI's calls otherwise."""
 
 
 # ── what is answered ───────────────────────────────────────────────────────────────────────────────────

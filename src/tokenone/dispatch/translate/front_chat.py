@@ -8,7 +8,6 @@ named, none ignored. A refusal names where in the body, never what stood there. 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -29,49 +28,20 @@ from tokenone.dispatch.translate.form import (
     ToolResult,
     Turn,
 )
-from tokenone.dispatch.translate.front_chat_unknown import unknown_members
-from tokenone.errors import BodyTooDeep, MalformedBody
+from tokenone.dispatch.translate.reading import read_strictly
+from tokenone.errors import MalformedBody
 
 _strict: Final = msgspec.json.Decoder(wire.Body)
-_place: Final = re.compile(r"at `\$\.?([^`]*)`")
 _SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
 
 
 def read_chat(body: bytes) -> ChatRequest:
     """Returns the request; raises MalformedBody for what is no chat request."""
-    try:
-        return _form(_strict.decode(body), ())
-    except msgspec.ValidationError as error:
-        if "unknown field" not in str(error):
-            raise _malformed(error) from None
-    except RecursionError:
-        raise BodyTooDeep from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise MalformedBody from None
-    return _read_with_unknown(body)
+    found, unknown, hints = read_strictly(_strict, body, wire.SHAPES, "chat completions")
+    return _form(found, unknown, hints)
 
 
-def _read_with_unknown(body: bytes) -> ChatRequest:
-    """Reads a body that has members the form has no place for."""
-    try:
-        whole = msgspec.json.decode(body)
-        unknown = unknown_members(whole)
-        return _form(_strict.decode(msgspec.json.encode(whole)), unknown)
-    except msgspec.ValidationError as error:
-        raise _malformed(error) from None
-    except RecursionError:
-        raise BodyTooDeep from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        raise MalformedBody from None
-
-
-def _malformed(error: msgspec.ValidationError) -> MalformedBody:
-    found = _place.search(str(error))
-    where = f"`{found[1]}`" if found and found[1] else "the body"
-    return MalformedBody(f"{where} is not of the form that chat completions have")
-
-
-def _form(body: wire.Body, unknown: tuple[str, ...]) -> ChatRequest:
+def _form(body: wire.Body, unknown: tuple[str, ...], hints: tuple[str, ...]) -> ChatRequest:
     reading = _Reading()
     turns = tuple([_TURNS[type(message)](reading, message) for message in body.messages])
     options = body.stream_options
@@ -99,6 +69,7 @@ def _form(body: wire.Body, unknown: tuple[str, ...]) -> ChatRequest:
         stream=bool(body.stream),
         asked_usage=bool(options and options.include_usage),
         unknown=(*unknown, *_asked_beyond(body), *reading.unknown),
+        hints=hints,
     )
 
 

@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 import msgspec
 
 from tokenone.dispatch.translate.form import Effort
+from tokenone.dispatch.translate.unknown import Shapes, tagged
 
 NULL: Final = msgspec.Raw(b"null")
 Positive: TypeAlias = Annotated[int, msgspec.Meta(ge=1)]
@@ -209,3 +210,24 @@ class Body(Strict):
     modalities: list[str] | None = None
     service_tier: str | None = None
     store: bool | None = None
+
+
+SHAPES: Final = Shapes(
+    body=Body,
+    inside={
+        (ImagePart, "image_url"): ImageUrl,
+        (FilePart, "file"): File,
+        (AudioPart, "input_audio"): Audio,
+        (Call, "function"): CalledFunction,
+        (FunctionTool, "function"): Function,
+        (ChooseFunction, "function"): ChosenFunction,
+        (SchemaFormat, "json_schema"): JsonSchema,
+        (Body, "tool_choice"): ChooseFunction,
+        (Body, "response_format"): SchemaFormat,
+    },
+    listed={(Assistant, "tool_calls"): Call, (Body, "tools"): FunctionTool},
+    said={
+        "messages": ("role", tagged(System, Developer, User, Assistant, ToolMessage)),
+        "content": ("type", tagged(TextPart, RefusalPart, ImagePart, FilePart, AudioPart)),
+    },
+)

@@ -8,7 +8,7 @@ Names may be the caller's own members: they are told in harmless letters, for th
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from tokenone.dispatch.translate.form import ChatRequest
@@ -43,29 +43,36 @@ _ASKED: Final[dict[str, Callable[[ChatRequest], bool]]] = {
 class Leaving:
     """One request's account."""
 
-    __slots__ = ("_drop", "_left", "_provider", "_refused")
+    __slots__ = ("_drop", "_left", "_provider", "_refused", "_spelled")
 
     def __init__(self, provider: str, *, drop: bool) -> None:
         self._provider = provider
         self._drop = drop
+        self._spelled: Mapping[str, str] = {}
         self._left: list[str] = []
         self._refused: list[str] = []
 
     def cannot(self, name: str) -> None:
         """The provider cannot do what `name` asks."""
-        (self._left if self._drop else self._refused).append(_told(name))
+        (self._left if self._drop else self._refused).append(self._told(name))
 
     def noted(self, name: str) -> None:
         """Leaves `name` out whatever the caller allows."""
-        self._left.append(_told(name))
+        self._left.append(self._told(name))
 
     def parameters(self, request: ChatRequest, lacks: tuple[str, ...]) -> None:
         """Accounts for the parameters a provider `lacks`, and for those the form has no place for."""
+        self._spelled = request.spelled
         for name in lacks:
             if _ASKED[name](request):
                 self.cannot(name)
         for name in request.unknown:
             self.cannot(name)
+        for name in request.hints:
+            self.noted(name)
+
+    def _told(self, name: str) -> str:
+        return _UNSAFE.sub("?", self._spelled.get(name, name)[:_LONGEST])
 
     def settled(self) -> tuple[str, ...]:
         """Returns the names left out; raises UnsupportedParameter with those that may not be."""
@@ -83,7 +90,3 @@ def dropped_header(names: tuple[str, ...]) -> bytes:
     if len(names) > len(told):
         told.append(f"and-{len(names) - len(told)}-more")
     return ", ".join(told).encode("ascii")
-
-
-def _told(name: str) -> str:
-    return _UNSAFE.sub("?", name[:_LONGEST])
