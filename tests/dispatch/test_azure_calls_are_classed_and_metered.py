@@ -157,6 +157,22 @@ def test_responses_streams_count_their_text_below_either_prefix() -> None:
         assert meter.text_bytes == len("Hello")
 
 
+def test_claudes_replies_are_read_as_anthropics() -> None:
+    path, told_usage = (
+        b"/anthropic/v1/messages",
+        b'{"input_tokens":7,"cache_read_input_tokens":3,"output_tokens":2}',
+    )
+    body = b'{"type":"message","model":"claude-opus-4-5","usage":' + told_usage + b"}"
+    assert AZURE.read(body, path, []) == ("claude-opus-4-5", Usage(input=10, output=2, cache_read=3), None)
+    meter = stream_meter(path)
+    meter.feed(b'event: message_start\ndata: {"type":"message_start","message":' + body + b"}\n\n")
+    meter.feed(b'event: message_stop\ndata: {"type":"message_stop"}\n\n')
+    assert (meter.usage, meter.ended) == (Usage(input=10, output=2, cache_read=3), True)
+    assert not AZURE.bills(path + b"/count_tokens")
+    body = b'{"stream":true,"model":"claude-opus-4-5"}'
+    assert AZURE.splice(body, AZURE.peek(body, None), path) is body
+
+
 def test_a_document_has_no_meter() -> None:
     assert AZURE.open_meter(CHAT, b"application/json", False) is None
 
@@ -186,6 +202,9 @@ def test_a_document_has_no_meter() -> None:
         ("POST", "/openai/v1/realtime/client_secrets", "admin", None),
         ("GET", "/openai/deployments/d/chat/completions", "admin", None),
         ("POST", "/openai/chat/completions", "stateful", None),
+        ("POST", "/anthropic/v1/messages", "inference", None),
+        ("POST", "/anthropic/v1/messages/count_tokens", "inference", None),
+        ("POST", "/anthropic/v1/organizations/api_keys", None, None),
         ("POST", "/v1/chat/completions", None, None),
         ("POST", "/openai", None, None),
         ("POST", "/openai/deployments/../v1/chat/completions", None, None),

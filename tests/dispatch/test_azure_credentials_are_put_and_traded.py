@@ -43,6 +43,18 @@ def test_a_key_goes_in_its_header() -> None:
     assert mint().ask(KEY, 0) is None
 
 
+@pytest.mark.parametrize(
+    ("target", "name"),
+    [
+        (b"/anthropic/v1/messages?beta=true", b"x-api-key"),
+        (b"/base/anthropic/v1/messages", b"x-api-key"),
+        (b"/openai/v1/responses?next=/anthropic/v1/", b"api-key"),
+    ],
+)
+def test_claude_has_another_header(target: bytes, name: bytes) -> None:
+    assert AZURE.credential(UNSIGNED._replace(target=target), Secret(KEY))[-1] == (name, KEY)
+
+
 @pytest.mark.parametrize("key", [KEY, b"Ab1" * 28, b"A" * 32 + b"JQQJ99BAACYeBjFXJ3w3AAABACOG" + b"x" * 24])
 def test_keys_of_both_lengths_pass(key: bytes) -> None:
     AZURE.check_secret(key)

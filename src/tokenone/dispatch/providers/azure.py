@@ -1,9 +1,11 @@
-"""Azure OpenAI: paths, credentials, refusals; the facts behind `/azure/openai/…`.
+"""Azure OpenAI and the Claude models beside it: paths, credentials, refusals; the facts behind `/azure/…`.
 
 Law: the deployment in a path is the model, whatever the body says; below `/openai/v1` the body names it. A key
-goes as `api-key`, an Entra application's token as `Authorization: Bearer`. Bodies, streams and most refusals
-are OpenAI's. Azure Government and China differ in origins and authority alone.
-Sources: Microsoft's REST reference of Azure OpenAI and the official SDK's `AzureOpenAI`.
+goes as `api-key` (to Claude as `x-api-key`), an Entra application's token as `Authorization: Bearer`. Bodies,
+streams and most refusals are OpenAI's; below `/anthropic` they are Anthropic's. Azure Government and China differ
+in origins and authority alone.
+Sources: Microsoft's REST reference of Azure OpenAI and the official SDK's `AzureOpenAI`, Anthropic's
+`AnthropicFoundry`.
 """
 
 from __future__ import annotations
@@ -16,13 +18,14 @@ import msgspec
 from tokenone.dispatch.credential import Unsigned
 from tokenone.dispatch.document import is_document
 from tokenone.dispatch.mint import Mint
-from tokenone.dispatch.paths import PathTable, Shape
+from tokenone.dispatch.paths import PathTable, Shape, posts
 from tokenone.dispatch.peek import Peek, peek
-from tokenone.dispatch.providers import azure_entra
+from tokenone.dispatch.providers import anthropic_replies, azure_entra, openai_replies
+from tokenone.dispatch.providers.anthropic_replies import AnthropicEvents
 from tokenone.dispatch.providers.counts import lenient
-from tokenone.dispatch.providers.facts import Facts, Probe
+from tokenone.dispatch.providers.facts import Facts, Probe, Reading
 from tokenone.dispatch.providers.openai import OPENAI
-from tokenone.dispatch.providers.openai_replies import OpenAIEvents, read_reply
+from tokenone.dispatch.providers.openai_replies import OpenAIEvents
 from tokenone.dispatch.shapes import check_shape
 from tokenone.dispatch.splice import splice_usage
 from tokenone.dispatch.streams import EVENT_STREAM, StreamMeter
@@ -42,6 +45,7 @@ _DEPLOYMENTS: Final = Shape(
     ),
     PathClass.INFERENCE,
 )
+_CLAUDE: Final = b"/anthropic"
 _KEY: Final = re.compile(rb"[0-9A-Za-z]{32,128}")
 
 
@@ -56,13 +60,15 @@ _PATHS: Final = PathTable(
         (method, there): kind
         for (method, path), kind in OPENAI.paths.exact.items()
         for there in _at_azure(path)[: 2 if path.startswith(b"/v1/responses") else 1]
-    },
+    }
+    | posts(_CLAUDE + b"/v1/messages", _CLAUDE + b"/v1/messages/count_tokens"),
     below=(
         *((there, kind) for path, kind in OPENAI.paths.below for there in _at_azure(path)),
         (b"/openai/deployments", PathClass.ADMIN),
     ),
     free=tuple(there for path in OPENAI.paths.free for there in _at_azure(path)),
-    unbilled=frozenset(there for path in OPENAI.paths.unbilled for there in _at_azure(path)),
+    unbilled=frozenset(there for path in OPENAI.paths.unbilled for there in _at_azure(path))
+    | {_CLAUDE + b"/v1/messages/count_tokens"},
     shapes=(_DEPLOYMENTS,),
 )
 
@@ -121,8 +127,15 @@ def _check_secret(secret: bytes) -> None:
 
 
 def _authorise(unsigned: Unsigned, plaintext: bytes) -> Headers:
-    made = azure_entra.authorised(plaintext) if is_document(plaintext) else (b"api-key", plaintext)
-    return [*unsigned.headers, made]
+    if is_document(plaintext):
+        return [*unsigned.headers, azure_entra.authorised(plaintext)]
+    name = b"x-api-key" if _CLAUDE + b"/v1/" in unsigned.target.partition(b"?")[0] else b"api-key"
+    return [*unsigned.headers, (name, plaintext)]
+
+
+def _read(body: bytes, path: bytes, headers: Headers) -> Reading:
+    read = anthropic_replies.read_reply if path.startswith(_CLAUDE) else openai_replies.read_reply
+    return read(body, path, headers)
 
 
 def _splice(body: bytes, found: Peek, path: bytes) -> bytes:
@@ -135,6 +148,8 @@ def _splice(body: bytes, found: Peek, path: bytes) -> bytes:
 def _open_meter(path: bytes, content_type: bytes, withhold_usage: bool) -> StreamMeter | None:
     if not content_type.startswith(EVENT_STREAM):
         return None
+    if path.startswith(_CLAUDE):
+        return StreamMeter(AnthropicEvents(), withhold_usage=withhold_usage)
     operation = path.removeprefix(b"/openai").removeprefix(b"/v1")
     return StreamMeter(OpenAIEvents(b"/v1" + operation), withhold_usage=withhold_usage)
 
@@ -149,7 +164,7 @@ AZURE: Final = Facts(
     check_secret=_check_secret,
     peek=peek,
     splice=_splice,
-    read=read_reply,
+    read=_read,
     open_meter=_open_meter,
     error_class=_error_class,
     probe=Probe(b"GET", b"/openai/models?api-version=" + API_VERSION, [(b"accept", b"application/json")]),
