@@ -5,7 +5,7 @@ Law: a probe never costs money; it is a key access like any other, with an entry
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tokenone.call.house import House
 from tokenone.canonical import Canonical
@@ -19,6 +19,11 @@ from tokenone.wire.client import Outgoing
 from tokenone.wire.upstream import Incoming
 
 ANSWER_BYTES = 1 << 20
+_DETAILS: Final = {
+    True: "the provider accepts the key",
+    False: "the provider refused the key",
+    None: "the answer does not say whether the provider accepts the key",
+}
 _REFUSED = (ErrorClass.KEY_DEAD, ErrorClass.BILLING)
 
 
@@ -84,24 +89,17 @@ async def _ask(house: House, subject: Candidate) -> dict[str, Any]:
 
 
 def _read(facts: Facts, reply: Incoming, body: bytes) -> dict[str, Any]:
-    """Returns what an answer says of the key: some providers deny it with a 200, and a restricted key may lack the
-    right to the probe alone, which says nothing."""
-    if reply.status < 300 and facts.probe.proves(body):
-        return {
-            "usable": True,
-            "status": reply.status,
-            "class": None,
-            "detail": "the provider accepts the key",
-        }
-    found = ErrorClass.KEY_DEAD
-    if reply.status >= 300:
+    """Returns what an answer says of the key; some providers deny it with a 200."""
+    usable: bool | None = False
+    found: ErrorClass | None
+    if reply.status < 300:
+        usable = facts.probe.proves(body)
+        found = {True: None, False: ErrorClass.KEY_DEAD, None: ErrorClass.UNKNOWN}[usable]
+    else:
         found = facts.error_class(reply.status, reply.headers, body)
-    refused = found in _REFUSED
     return {
-        "usable": False if refused else None,
+        "usable": usable,
         "status": reply.status,
-        "class": found.value,
-        "detail": "the provider refused the key"
-        if refused
-        else "the answer does not tell whether the key works",
+        "class": found and found.value,
+        "detail": _DETAILS[usable],
     }

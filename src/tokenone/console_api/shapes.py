@@ -100,6 +100,8 @@ class RateBody(Shape):
     output: Whole | None = None
     cache_read: Whole | None = None
     cache_write: Whole | None = None
+    search_units: Whole | None = None
+    image_tokens: Whole | None = None
 
 
 Rates = Annotated[list[RateBody], Field(max_length=1000)]

@@ -112,9 +112,9 @@ def _open_meter(_path: bytes, content_type: bytes, withhold_usage: bool) -> Mete
     return LineMeter(CohereEvents()) if content_type.startswith(_LINES) else None
 
 
-def _proves(body: bytes) -> bool:
+def _proves(body: bytes) -> bool | None:
     checked = lenient(_checked, body)
-    return checked is not None and checked.valid is True
+    return None if checked is None else checked.valid
 
 
 COHERE: Final = Facts(

@@ -38,7 +38,7 @@ def below_base(endpoint: Endpoint, path: bytes) -> bytes:
     return endpoint.base_path.encode("ascii") + path
 
 
-def _any_answer(_body: bytes) -> bool:
+def _any_answer(_body: bytes) -> bool | None:
     return True
 
 
@@ -47,13 +47,14 @@ def _never(_body: bytes) -> bool:
 
 
 class Probe(NamedTuple):
-    """The cheapest request that proves a key: a 2xx answer whose body `proves` it means that it works."""
+    """The cheapest request that proves a key: a 2xx answer means that it works, unless its body says otherwise."""
 
     method: bytes
     target: bytes
     headers: Headers
     body: bytes = b""
-    proves: Callable[[bytes], bool] = _any_answer
+    proves: Callable[[bytes], bool | None] = _any_answer
+    """(the body of a 2xx answer) → whether the key works, None where it does not say."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
