@@ -79,6 +79,11 @@ CONFIG_TEXT: Final = """\
 [egress]
 # allow = ["10.1.2.0/24", "http://127.0.0.1:8000"] # models on premises: CIDR blocks or exact origins
 
+# [[references.allow]]                            # keys that lie in a file or variable: nothing else is read
+# ref = "file:/run/secrets/team/"
+# tenant = "ten_..."
+# origins = ["https://api.openai.com"]
+
 [ledger]
 origin = "{origin}"
 """
