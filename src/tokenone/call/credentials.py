@@ -7,6 +7,7 @@ stood for the key is told with it, so that a refusal can be searched for all of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tokenone.call.minted import Minter, Name, Trade
 from tokenone.call.referenced import References
@@ -20,8 +21,7 @@ from tokenone.types import Mode
 from tokenone.vault.vault import Vault
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Usable:
+class Usable(NamedTuple):
     """A key's secret for one attempt; drop it with the attempt."""
 
     secret: Secret

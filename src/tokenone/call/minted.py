@@ -50,8 +50,7 @@ class Name(NamedTuple):
     turn: int = 0
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trade:
+class Trade(NamedTuple):
     """What is needed to ask: the secret, where it may go, and how its provider trades."""
 
     name: Name
