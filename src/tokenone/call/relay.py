@@ -226,7 +226,7 @@ async def _error_back(
     found = ending.error_class = call.facts.error_class(reply.status, reply.headers, scrubbed.plain)
     ending.cause, ending.received = COMPLETE, reply.received
     version = attempt.candidate.version
-    if reply.status == 401 and attempt.usable is not None:
+    if attempt.usable is not None and (reply.status == 401 or attempts.benches_key(found)):
         house.credentials.refused(attempt.usable)
     if attempts.benches_key(found):
         house.health.bench(version.key, version.version, house.clock.now_us())
