@@ -98,6 +98,10 @@ class StandInGateway:
     def key_probe(self, key: str) -> dict[str, Any]:
         return {"usable": True, "status": 200, "class": None, "detail": "accepted", "elapsed_us": 1200}
 
+    def route_explain(self, model: str, **question: Any) -> dict[str, Any]:
+        plain = {"route": None, "rule": None, "strategy": None, "attempts": 2, "rules": [], "lines": []}
+        return {"model": model, "refusal": "no key in this scope", **plain}
+
 
 class Console:
     """A running console and its parts."""

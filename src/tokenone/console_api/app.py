@@ -21,6 +21,7 @@ from tokenone.console_api import (
     plain,
     problems,
     records,
+    routes,
     scopes,
     sessions,
     tokens,
@@ -47,6 +48,7 @@ _GUARDED: Final = (
     endpoints.router,
     keys.router,
     assignments.router,
+    routes.router,
     tokens.router,
     records.router,
 )

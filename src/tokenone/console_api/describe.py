@@ -21,7 +21,7 @@ _IDEMPOTENCY: Final = {
     "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
 }
 _IF_MATCH: Final = {"name": "If-Match", "in": "header", "required": False, "schema": {"type": "string"}}
-_HEADERS: Final = {"post": _IDEMPOTENCY, "patch": _IF_MATCH}
+_HEADERS: Final = {"post": _IDEMPOTENCY, "patch": _IF_MATCH, "put": _IF_MATCH}
 
 
 class Fault(BaseModel):

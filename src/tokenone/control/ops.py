@@ -14,10 +14,12 @@ import msgspec
 
 from tokenone.call.house import House
 from tokenone.call.probe import probe
+from tokenone.call.routing import Routing, explained
 from tokenone.canonical import b64, unb64
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.reference import intake_check
 from tokenone.errors import CallerError
+from tokenone.route import Router
 from tokenone.rows import Endpoint, Key
 from tokenone.scope import mint
 from tokenone.types import Mode
@@ -32,6 +34,8 @@ class Ops:
     status: Callable[[], dict[str, Any]]
     catch_up: Callable[[], Awaitable[None]]
     """Brings the directory up to the database: what was just made there may be asked for here."""
+    routing: Routing | None = None
+    """What calls are planned with here; without it explanations know the bench alone."""
 
     def by_name(self) -> dict[str, Any]:
         """Returns the table that the control server serves."""
@@ -43,6 +47,7 @@ class Ops:
             "key.take-in": self.take_in,
             "key.probe": self.probe,
             "token.mint": self.mint,
+            "route.explain": self.explain,
             "call": self.call,
         }
 
@@ -95,6 +100,13 @@ class Ops:
         mode: Mode = "dev" if request.get("mode") == "dev" else "live"
         minted = mint(self.house.pepper, mode)
         return {"id": minted.id, "text": minted.text, "digest": b64(minted.digest)}
+
+    async def explain(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Tells where a call would go, and why; no provider is asked."""
+        await self.catch_up()
+        question = {name: value for name, value in request.items() if name != "op"}
+        routing = self.routing or Routing(Router(self.house.catalog), self.house.health)
+        return explained(self.house, routing, question)
 
     async def call(self, request: dict[str, Any]) -> dict[str, Any]:
         """Returns the entries of a recent call of this worker."""

@@ -25,6 +25,8 @@ class Demand(msgspec.Struct, frozen=True):
 
     jurisdictions: frozenset[str] | None = None
     self_hosted: bool = False
+    endpoint: str | None = None
+    """The name of the endpoints that the call's own path names."""
 
 
 ANYWHERE: Final = Demand()

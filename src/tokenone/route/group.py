@@ -110,19 +110,21 @@ class Groups:
 
 def _made(want: Want, candidates: Sequence[Candidate], serves: Serves) -> Group:
     target = want.target
-    serving: dict[str, bool] = {}
+    demand, serving = want.demand, dict[str, bool]()
     inside: list[Candidate] = []
     outside = False
     for one in candidates:
         endpoint = one.endpoint
         if one.key.provider != target.provider or target.endpoint not in (None, endpoint.id):
             continue
+        if demand is not None and demand.endpoint not in (None, endpoint.name):
+            continue
         served = serving.get(endpoint.id)
         if served is None:
             served = serving[endpoint.id] = serves(endpoint, want.model)
         if not served:
             continue
-        if lies_within(endpoint, want.demand):
+        if lies_within(endpoint, demand):
             inside.append(one)
         else:
             outside = True

@@ -40,10 +40,10 @@ class Ruled:
         within = self._within
         if within is None:
             return None if demanded == ANYWHERE else demanded
-        if demanded.jurisdictions is None:
-            return Demand(within.jurisdictions, demanded.self_hosted)
-        assert within.jurisdictions is not None
-        return Demand(within.jurisdictions & demanded.jurisdictions, demanded.self_hosted)
+        lands = within.jurisdictions
+        if lands is not None and demanded.jurisdictions is not None:
+            lands &= demanded.jurisdictions
+        return Demand(lands, demanded.self_hosted, demanded.endpoint)
 
 
 class Table:

@@ -132,6 +132,14 @@ class Directory:
             return found.candidates
         raise KeyUnusable if found.assigned else NoKeyInScope
 
+    def usable(self, scope: Scope, provider: Provider, now_us: int, mode: Mode) -> tuple[Candidate, ...]:
+        """Returns what `candidates` does, and an empty tuple where there are none."""
+        ours = self._found.get(scope.tenant)
+        found = None if ours is None else ours.get((scope, provider, mode))
+        if found is None or not found.since_us <= now_us < found.until_us:
+            found = self._find(scope, provider, now_us, mode)
+        return found.candidates
+
     def survey(self, scope: Scope, provider: Provider, now_us: int, mode: Mode) -> tuple[Considered, ...]:
         """Returns every assignment in the scope with why it is or is not a candidate."""
         return survey(self._shelf, self._leasable, Ask(scope, provider, mode, now_us))
