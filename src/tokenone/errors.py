@@ -76,7 +76,8 @@ class UnknownPath(CallerError):
     code, status, advice = (
         "unknown_path",
         404,
-        "Served are /openai/v1/…, /anthropic/v1/… and, for OpenAI's inference paths, /v1/….",
+        "Served are the providers' own paths below /openai, /anthropic, /azure, /bedrock, /google, /vertex, "
+        "/openrouter, /cohere and /custom/{endpoint}, and OpenAI's inference paths below /v1.",
     )
 
 

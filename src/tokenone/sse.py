@@ -28,8 +28,7 @@ class EventSplitter:
 
     def feed(self, data: bytes) -> list[bytes]:
         """Returns the events that `data` completes; an event beyond the limit comes out in pieces."""
-        whole = not self._tail and data.find(b"\n\n") == len(data) - 2 and b"\r" not in data
-        if whole and len(data) > 1:
+        if not self._tail and _is_one(data):
             return [data]
         searched = max(0, len(self._tail) - 3)
         self._tail += data
@@ -45,6 +44,14 @@ class EventSplitter:
         tail = bytes(self._tail)
         self._tail.clear()
         return tail
+
+
+def _is_one(data: bytes) -> bool:
+    """Says whether `data` is exactly one event, as most pieces are, with line ends of one kind."""
+    if b"\r" not in data:
+        return len(data) > 1 and data.find(b"\n\n") == len(data) - 2
+    ends = data.count(b"\r\n")
+    return ends == data.count(b"\r") == data.count(b"\n") and data.find(b"\r\n\r\n") == len(data) - 4 >= 0
 
 
 def _cut(buffer: bytearray, searched: int) -> tuple[list[bytes], int]:

@@ -17,7 +17,8 @@ OPENAI, ANTHROPIC = PROVIDERS[Provider.OPENAI], PROVIDERS[Provider.ANTHROPIC]
 ENCODING = (b"accept-encoding", b"identity")
 DROPPED = (
     b"Authorization X-Api-Key x-goog-api-key API-Key Cookie Host Content-Length Transfer-Encoding Connection TE "
-    b"Keep-Alive Trailer Upgrade Proxy-Authorization Proxy-Connection Expect X-TokenOne-Call x-amz-security-token"
+    b"Keep-Alive Trailer Upgrade Proxy-Authorization Proxy-Connection Expect X-TokenOne-Call x-amz-security-token "
+    b"X-HTTP-Method-Override X-HTTP-Method X-Method-Override"
 ).split()
 
 

@@ -177,7 +177,7 @@ async def _make_presets(store: Store) -> None:
             continue
         preset = Endpoint(
             id=f"ep_{provider.value}", tenant=None, provider=provider, name=provider.value,
-            origins=(facts.default_origin,), base_path="",
+            origins=(facts.default_origin, *facts.token_origins), base_path="",
         )  # fmt: skip
         try:
             await store.keys.add_endpoint(_ACT, preset)

@@ -38,11 +38,13 @@ _HOP_BY_HOP: Final = frozenset(
         b"http2-settings",
     )
 )
-_NOT_SENT: Final = CALLER_CREDENTIALS | _HOP_BY_HOP | {b"host", b"content-length", b"expect"}
+_OVERRIDES: Final = frozenset((b"x-http-method-override", b"x-http-method", b"x-method-override"))
+"""Another method than the one that was classed and recorded."""
+_NOT_SENT: Final = CALLER_CREDENTIALS | _HOP_BY_HOP | _OVERRIDES | {b"host", b"content-length", b"expect"}
 _NOT_RETURNED: Final = _HOP_BY_HOP | {b"content-length"}
 _USUAL_OPTIONS: Final = frozenset((b"keep-alive", b"close", b""))
 _OWN: Final = b"x-tokenone-"
-_KEY_PARAMETERS: Final = (b"key", b"api_key", b"api-key", b"access_token")
+_KEY_PARAMETERS: Final = (b"key", b"api_key", b"api-key", b"access_token", b"oauth_token")
 
 
 def request_headers(headers: Headers, *, clamp: bool = True, identity: bool = False) -> Headers:

@@ -64,6 +64,7 @@ class Facts:
     provider: Provider
     dialect: Dialect
     default_origin: str
+    """The public API for everybody; empty where every customer has an address of their own."""
     """Empty where every customer has an origin of their own."""
     base_path: str
     paths: PathTable
@@ -84,6 +85,8 @@ class Facts:
     """(endpoint, path) → the raw path to send."""
     fails: Callable[[bytes], bool] = _never
     """Says whether a whole reply of status 2xx is an error all the same."""
+    token_origins: tuple[str, ...] = ()
+    """Where secrets of this provider are traded for tokens; they stand behind the API in a preset's origins."""
     mint: Mint | None = None
     """Set where a secret may have to be traded for a token that lives shorter."""
 

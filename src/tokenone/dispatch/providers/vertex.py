@@ -154,6 +154,7 @@ VERTEX: Final = Facts(
     provider=Provider.VERTEX,
     dialect=Dialect.GOOGLE,
     default_origin="https://aiplatform.googleapis.com",
+    token_origins=(ACCOUNTS_ORIGIN,),
     base_path="",
     paths=PathTable(exact={}, below=(), shapes=SHAPES),
     authorise=_authorise,
