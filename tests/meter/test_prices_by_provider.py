@@ -96,12 +96,29 @@ def test_a_price_that_is_published_for_the_partition_is_used_there(
 
 
 def test_a_tenants_own_rate_prices_what_the_book_does_not_have_there(book: PriceBook) -> None:
-    rate = TenantRate("bedrock", "*" + "", input=M, output=M)
+    rate = TenantRate("bedrock", "*", input=M, output=M)
     found = cost(book, "bedrock", HAIKU, TOKENS, "aws-us-gov", rate)
     assert (found.total, found.source) == (1010, CostSource.TENANT_RATE)
     assert found.caveats == ("partition:aws-us-gov",)
     half = cost(book, "bedrock", HAIKU, TOKENS, "aws-us-gov", TenantRate("bedrock", "*", input=M))
     assert (half.total, half.caveats) == (None, ("partition:aws-us-gov", "unpriced:output"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "spelled", "rated"),
+    [
+        ("bedrock", f"{REGION}::foundation-model/{HAIKU}", HAIKU),
+        ("bedrock", f"{REGION}:{ACCOUNT}:inference-profile/us.{HAIKU}", "us.anthropic.*"),
+        ("bedrock", f"{REGION}:{ACCOUNT}:provisioned-model/a1", f"{REGION}:{ACCOUNT}:provisioned-model/a1"),
+        ("vertex", "publishers/google/models/gemini-2.5-pro", "gemini-2.5-pro"),
+        ("vertex", "publishers/meta/models/llama-x", "llama-x"),
+    ],
+)
+def test_a_tenants_rate_fits_a_name_with_and_without_where_the_model_is_kept(
+    book: PriceBook, provider: str, spelled: str, rated: str
+) -> None:
+    found = cost(book, provider, spelled, TOKENS, "", TenantRate(provider, rated, input=M, output=M))
+    assert (found.total, found.source) == (1010, CostSource.TENANT_RATE)
 
 
 def test_a_reported_charge_holds_in_every_partition(book: PriceBook) -> None:

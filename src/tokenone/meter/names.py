@@ -36,7 +36,7 @@ class Named(NamedTuple):
 
 
 def named(provider: str, model: str) -> Named:
-    """Reads a spelling in lower case."""
+    """Reads a spelling; its case is kept, and matters only to marks, which are in lower case."""
     read = _READERS.get(provider)
     return Named(model) if read is None else read(model)
 

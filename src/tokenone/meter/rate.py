@@ -136,7 +136,8 @@ def _tenant_rates(
     rates: tuple[TenantRate, ...], provider: str, model: str, found: ModelPrices | None
 ) -> dict[str, Rate]:
     """Returns the rates of the most specific row that fits: an exact model before the longest pattern."""
-    names = (model,) if found is None else (model, found.id)
+    spelled = named(provider, model).name
+    names = tuple(name for name in (model, spelled, found and found.id) if name)
     fitting = [row for row in rates if row.provider == provider and _fits(row.model, names)]
     if not fitting:
         return {}
