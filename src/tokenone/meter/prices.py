@@ -186,10 +186,12 @@ class PriceBook:
 
     def known(self, provider: str, *spellings: str | None) -> str | None:
         """Returns the first spelling that the book prices: the reply's model before the request's."""
-        told = [model for model in spellings if model]
-        if provider in _REPLY_DECIDES:
-            del told[1:]
-        return next((model for model in told if self.find(provider, model)), None)
+        for model in spellings:
+            if model and self.find(provider, model) is not None:
+                return model
+            if model and provider in _REPLY_DECIDES:
+                return None
+        return None
 
     def _look_up(self, provider: str, model: str, partition: str) -> ModelPrices | None:
         name, spelled = named(provider, model.lower())

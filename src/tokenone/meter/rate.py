@@ -136,6 +136,8 @@ def _tenant_rates(
     rates: tuple[TenantRate, ...], provider: str, model: str, found: ModelPrices | None
 ) -> dict[str, Rate]:
     """Returns the rates of the most specific row that fits: an exact model before the longest pattern."""
+    if not rates:
+        return {}
     spelled = named(provider, model).name
     names = tuple(name for name in (model, spelled, found and found.id) if name)
     fitting = [row for row in rates if row.provider == provider and _fits(row.model, names)]
@@ -190,14 +192,14 @@ def _lines(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> tuple[Li
 def _unpriced_total(usage: Usage, sheet: dict[str, Rate], caveats: list[str]) -> bool:
     """Says whether something was counted that has no rate, or tokens have a rate and were not counted."""
     tools = usage.server_tools or {}
-    measured = [name for name in _MEASURES if tools.get(name) is not None]
-    unknown = next((name for name in measured if tools[name] and name not in sheet), None)
-    if unknown is not None:
-        caveats.append(f"unpriced:{unknown}")
-        return True
+    measured = [name for name in _MEASURES if name in tools] if tools else ()
+    for name in measured:
+        if tools[name] and name not in sheet:
+            caveats.append(f"unpriced:{name}")
+            return True
     counted_any = usage.input is not None or usage.output is not None
     by_time = usage.audio_seconds is not None and "audio_seconds" in sheet
-    by_unit = any(name in sheet for name in measured)
+    by_unit = bool(measured) and any(name in sheet for name in measured)
     instead = by_time or (by_unit and not counted_any)
     for unit in ("input", "output"):
         counted, rate = getattr(usage, unit), sheet.get(unit)
