@@ -12,7 +12,7 @@ from typing import NamedTuple
 from tokenone.call.minted import Minter, Name, Trade
 from tokenone.call.referenced import References
 from tokenone.dispatch.credential import referred
-from tokenone.dispatch.providers import Facts
+from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.reference import Reference
 from tokenone.errors import BadSecret, ReferenceUnresolved
 from tokenone.rows import Candidate
@@ -42,12 +42,13 @@ class Credentials:
     references: References
     minter: Minter
 
-    async def of(self, candidate: Candidate, facts: Facts, mode: Mode) -> Usable:
-        """Returns what to send for a key version.
+    async def of(self, candidate: Candidate, mode: Mode) -> Usable:
+        """Returns what to send for a key version, by its own provider's facts, whatever front was called.
 
         Raises as `Vault.lease`, `References.resolve` and `Minter.trade` do.
         """
         key, version, endpoint = candidate.key, candidate.version, candidate.endpoint
+        facts = PROVIDERS[key.provider]
         secret = self.vault.lease(key, version, endpoint, mode=mode).secret
         turn, waited = 0, False
         reference = _reference(secret)

@@ -62,7 +62,7 @@ async def _ask(house: House, subject: Candidate) -> dict[str, Any]:
     asked = facts.probe
     house.credentials.forget(key.id)  # the secret is to be proven, not a token that it brought an hour ago
     try:
-        usable = await house.credentials.of(subject, facts, key.mode)
+        usable = await house.credentials.of(subject, key.mode)
     except UpstreamAuth as error:
         return {"usable": False, "status": None, "class": ErrorClass.KEY_DEAD.value, "detail": error.detail}
     except ProviderError as error:

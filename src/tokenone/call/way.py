@@ -277,7 +277,7 @@ async def _usable(house: House, call: Call, candidate: Candidate) -> Usable:
     """Returns what stands for the key; where it was waited for, everything that allows it is asked anew."""
     assert call.caller is not None
     mode = call.caller.token.mode
-    usable = await house.credentials.of(candidate, call.facts, mode)
+    usable = await house.credentials.of(candidate, mode)
     if not usable.waited:
         return usable
     call.mark("lease")
