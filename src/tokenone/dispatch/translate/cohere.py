@@ -12,9 +12,10 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from tokenone.dispatch.translate.arguments import NO_PARAMETERS, arguments_object
-from tokenone.dispatch.translate.cohere_replies import PLAN_FORMAT, CohereReading, read_error, read_reply
+from tokenone.dispatch.translate.cohere_replies import CohereReading, read_error, read_reply
 from tokenone.dispatch.translate.form import (
     COHERE_FORMAT,
+    PLAN_FORMAT,
     ChatRequest,
     Effort,
     Media,

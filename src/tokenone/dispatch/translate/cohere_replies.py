@@ -16,6 +16,7 @@ from tokenone.dispatch.translate.faults import clipped, fault_of
 from tokenone.dispatch.translate.form import (
     COHERE_FORMAT,
     CUT_OFF,
+    PLAN_FORMAT,
     CallDelta,
     ChatError,
     ChatReply,
@@ -35,7 +36,6 @@ from tokenone.dispatch.translate.form import (
 )
 from tokenone.errors import UpstreamBroken
 
-PLAN_FORMAT: Final = "cohere-tool-plan"
 _STOPS: Final[dict[str, Stop]] = {
     "COMPLETE": "stop",
     "STOP_SEQUENCE": "stop",

@@ -16,6 +16,7 @@ ANTHROPIC_FORMAT: Final = "anthropic-claude-v1"
 GEMINI_FORMAT: Final = "google-gemini-v1"
 BEDROCK_FORMAT: Final = "amazon-bedrock-v1"
 COHERE_FORMAT: Final = "cohere-command-v1"
+PLAN_FORMAT: Final = "cohere-tool-plan"
 UNSIGNED_FORMAT: Final = "unknown"
 """Who signed a thought: a signature means something to whoever made it alone."""
 
