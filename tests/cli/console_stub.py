@@ -27,6 +27,7 @@ PREFIXES = {
     "keys": "key",
     "assignments": "asg",
     "tokens": "tok",
+    "routes": "rte",
 }
 DEFAULTS: dict[str, Row] = {
     "tenants": {
@@ -55,6 +56,7 @@ DEFAULTS: dict[str, Row] = {
         "addresses": [],
         "grants": ["inference"],
     },
+    "routes": {},
 }
 
 
@@ -77,6 +79,7 @@ class Stub:
     secrets: dict[str, bytes] = field(default_factory=dict)
     listed: dict[str, list[Row]] = field(default_factory=dict)
     """Answers of /calls, /audit and /costs."""
+    explanation: Row = field(default_factory=dict)
     next_problem: ProblemError | None = None
     raw: bytes | None = None
     challenge_lie: Row = field(default_factory=dict)
@@ -139,6 +142,10 @@ class Stub:
             }
         if path[0] in self.listed:
             return self.records(path, query)
+        if path == ["routes", "explain"]:
+            return {**self.explanation, "model": body["model"]}
+        if path == ["routes"] and method == "PUT":
+            return self.routed(body)
         return self.resource(method, path, query, body)
 
     def session(self, method: str, path: list[str], body: Row, headers: Row) -> Row | None:
@@ -155,6 +162,15 @@ class Stub:
         if body != {"name": "olga", "password": PASSWORD}:
             raise ProblemError(401, "sign_in_refused", "Check name and password.")
         return self.sessions()
+
+    def routed(self, body: Row) -> Row:
+        if body["model"].startswith(" "):
+            raise ProblemError(422, "invalid_request")
+        for row in self.rows["routes"].values():
+            if (row["scope"], row["model"]) == (body["scope"], body["model"]):
+                row["rules"] = body["rules"]
+                return row
+        return self.new("routes", tenant="ten_1", **body)
 
     def challenge(self, body: Row) -> Row:
         self.count += 1
@@ -295,7 +311,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
         self.close_connection = self.close_connection or self.stub.close_after_answer
 
-    do_GET = do_POST = do_PATCH = do_DELETE = handle_any
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = handle_any
 
     def log_message(self, format: str, *args: Any) -> None:
         """Silent."""

@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from tokenone import __version__
-from tokenone.cli import endpoints, keys, ledger, people, records, scopes, tokens
+from tokenone.cli import endpoints, keys, ledger, people, records, routes, scopes, tokens
 from tokenone.cli.desk import Desk, verb
 from tokenone.cli.exits import exit_code
 from tokenone.cli.settings import CliSettings, SettingsSource
@@ -34,6 +34,7 @@ app.add_typer(scopes.group, name="scope")
 app.add_typer(keys.group, name="key")
 app.add_typer(tokens.group, name="token")
 app.add_typer(endpoints.group, name="endpoint")
+app.add_typer(routes.group, name="route")
 app.add_typer(records.calls, name="call")
 app.add_typer(records.costs, name="cost")
 app.add_typer(records.audit, name="audit")
