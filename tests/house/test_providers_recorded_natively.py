@@ -53,7 +53,7 @@ def routes(
         yield {
             name: route_to(installation, f"all providers {name}", origin, tokens)
             for name, origin in origins.items()
-        }
+        } | {"strict": route_to(installation, "all providers strict", plain, tokens, "block")}
 
 
 def call(installation: Installation, route: Route, exchange: Exchange, encoding: str) -> httpx2.Response:
@@ -176,3 +176,19 @@ def test_a_recorded_call_that_names_no_model_is_refused_here(
     answer = call(installation, route, nameless, "identity")
     assert (answer.status_code, answer.headers["x-tokenone-error"]) == (400, "model_missing")
     assert received(route.origin) == []
+
+
+@pytest.mark.parametrize("exchange", RECORDED or [None], ids=MARKS["id"])
+def test_a_tenant_that_blocks_gets_the_same_bytes_or_a_refusal(
+    installation: Installation, routes: dict[str, Route], exchange: Exchange
+) -> None:
+    route = routes["strict"]
+    reset(route.origin)
+    answer = call(installation, route, exchange, "identity")
+    raw: bytes = answer.raw_bytes
+    if answer.headers.get("x-tokenone-error") is not None or b"content_blocked" in raw:
+        assert b"content_blocked" in raw or answer.headers["x-tokenone-error"] == "content_blocked"
+        return
+    assert answer.status_code == exchange.status
+    sent = sent_of(exchange)
+    assert raw == (without_usage_chunk(exchange.reply) if sent != exchange.body else exchange.reply)

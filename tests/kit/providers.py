@@ -117,10 +117,12 @@ def front_path(exchange: Exchange) -> str:
     return f"/custom/{endpoint_name(exchange.provider, base)}{below}"
 
 
-def route_to(installation: Installation, name: str, origin: str, tokens: TokenServer) -> Route:
+def route_to(
+    installation: Installation, name: str, origin: str, tokens: TokenServer, action: str = "flag"
+) -> Route:
     """A workload whose keys of every provider lead to one upstream, which tells them by their folders."""
     desk = installation.desk()
-    owner = desk.tenant(name, detect={"request": "flag", "response": "flag"})
+    owner = desk.tenant(name, detect={"request": "flag", "response": action})
     place = desk.place(owner, name, grants=["inference", "stateful"])
     for folder, provider in FOLDERS.items():
         for base in sorted({base_of(exchange) for exchange in exchanges(folder)}):
