@@ -14,6 +14,7 @@ from typing import Any, Final
 import msgspec
 
 from tokenone.dispatch.translate import front_chat_wire as wire
+from tokenone.dispatch.translate.data_url import inline
 from tokenone.dispatch.translate.form import (
     UNSIGNED_FORMAT,
     ChatRequest,
@@ -29,7 +30,6 @@ from tokenone.dispatch.translate.form import (
     Turn,
 )
 from tokenone.dispatch.translate.reading import read_strictly
-from tokenone.errors import MalformedBody
 
 _strict: Final = msgspec.json.Decoder(wire.Body)
 _SOUNDS: Final = {"wav": "audio/wav", "mp3": "audio/mpeg"}
@@ -162,7 +162,7 @@ def _text(_reading: _Reading, part: wire.TextPart) -> Text:
 
 
 def _image(_reading: _Reading, part: wire.ImagePart) -> Media:
-    media_type, data = _inline(part.image_url.url)
+    media_type, data = inline(part.image_url.url)
     detail = part.image_url.detail
     if data is None:
         return Media("image", url=part.image_url.url, detail=detail)
@@ -174,7 +174,7 @@ def _file(reading: _Reading, part: wire.FilePart) -> Media:
     if file.file_data is None:  # an id means something to the provider that made it alone
         reading.unknown.append(f"messages[{reading.at}].content.file.file_id")
         return Media("document", name=file.filename)
-    media_type, data = _inline(file.file_data)
+    media_type, data = inline(file.file_data)
     if data is None:
         return Media("document", url=file.file_data, name=file.filename)
     return Media("document", media_type, data, name=file.filename)
@@ -190,17 +190,6 @@ _PARTS: Final[dict[type, Callable[[_Reading, Any], Text | Media]]] = {
     wire.FilePart: _file,
     wire.AudioPart: _sound,
 }
-
-
-def _inline(url: str) -> tuple[str, str | None]:
-    """Returns media type and base64 of a data URL (RFC 2397); of another URL no data."""
-    if not url.startswith("data:"):
-        return "", None
-    head, comma, data = url.partition(",")
-    media_type, semicolon, encoding = head[5:].partition(";")
-    if not comma or not semicolon or not encoding.endswith("base64"):
-        raise MalformedBody("a data URL in the messages is not base64")
-    return media_type, data
 
 
 def _thoughts(message: wire.Assistant) -> list[Part]:

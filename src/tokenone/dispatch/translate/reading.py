@@ -15,7 +15,8 @@ from tokenone.errors import BodyTooDeep, MalformedBody
 
 T = TypeVar("T")
 _PLACE: Final = re.compile(r"at `\$\.?([^`]*)`")
-_HINT: Final = "cache_control"
+_HINTS: Final = ("cache_control", "prompt_cache_key", "prompt_cache_retention")
+"""Members that change no answer but what it costs."""
 Read = tuple[T, tuple[str, ...], tuple[str, ...]]
 
 
@@ -44,8 +45,8 @@ def _read_again(decoder: msgspec.json.Decoder[T], body: bytes, shapes: Shapes, w
         raise BodyTooDeep from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise MalformedBody from None
-    hints = tuple([name for name in unknown if name.endswith(_HINT)])
-    return found, tuple([name for name in unknown if not name.endswith(_HINT)]), hints
+    hints = tuple([name for name in unknown if name.endswith(_HINTS)])
+    return found, tuple([name for name in unknown if not name.endswith(_HINTS)]), hints
 
 
 def _malformed(error: msgspec.ValidationError, what: str) -> MalformedBody:
