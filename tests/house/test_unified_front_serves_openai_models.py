@@ -16,6 +16,7 @@ from kit.replay import received, replaying, reset
 from kit.routes import Route, route_to
 from kit.sdk import http, parsed
 from kit.shared import Exchange, exchanges, require_exchanges
+from tokenone.testing.standin import StandIn, ThreadedListener
 
 POSTED = [one for one in exchanges("openai") if one.method == "POST"]
 UNKNOWN = {"gpt-5.2-proo", "non-existent-embedding-model", "not-found-model"}
@@ -114,3 +115,20 @@ def test_a_refused_provider_key_is_not_the_callers_fault(front: Front, exchange:
 def test_every_unified_path_of_openai_is_among_the_recordings() -> None:
     require_exchanges()
     assert set(FRONTS) <= {one.path for one in SERVED}
+
+
+@pytest.mark.parametrize(
+    "name", ["gpt-4o-2024-08-06", "openai/gpt-4o-2024-08-06", "ft:gpt-4o-mini-2024-07-18:org::id"]
+)
+def test_a_dated_or_fine_tuned_name_is_its_providers(installation: Installation, name: str) -> None:
+    """The price book has them as spellings of a model that it lists."""
+    with ThreadedListener(StandIn()) as upstream:
+        route = route_to(installation, f"dated {name}", upstream.origin)
+        headers = {"authorization": f"Bearer {route.place.token}"}
+        body = {"model": name, "messages": [{"role": "user", "content": "hello"}]}
+        answer = installation.http.post(
+            f"{installation.gateway}/v1/chat/completions", json=body, headers=headers
+        )
+        assert answer.status_code == 200
+        sent = json.loads(upstream.standin.received[-1].request.body)
+        assert sent["model"] == name.removeprefix("openai/")

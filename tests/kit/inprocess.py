@@ -192,7 +192,9 @@ class InProcess:
             book=book,
             limits=Limits(1),
             health=Health(),
-            catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}, SPOKEN),
+            catalog=Catalog(
+                {provider.value: book.models(provider.value) for provider in Provider}, SPOKEN, book.covers
+            ),
             planner=Planner(),
             clock=clock,
             pepper=Keyed(b"p" * 32),

@@ -273,7 +273,9 @@ async def build(spec: GatewaySpec) -> Worker:
         book=book,
         limits=Limits(spec.workers),
         health=Health(),
-        catalog=Catalog({provider.value: book.models(provider.value) for provider in Provider}, SPOKEN),
+        catalog=Catalog(
+            {provider.value: book.models(provider.value) for provider in Provider}, SPOKEN, book.covers
+        ),
         planner=Planner(),
         clock=clock,
         pepper=Keyed(reveal(keys.pepper)),

@@ -69,7 +69,7 @@ class Catalog:
 
     def knows(self, provider: Provider, model: str) -> bool:
         """Says whether the price book has a provider's model, in whatever spelling."""
-        return model in self._book[provider] or self._covers(provider.value, model)
+        return model in self._book[provider] or self._spells(provider, model)
 
     def serves(self, endpoint: Endpoint, model: str) -> bool:
         """Says whether an endpoint is known to serve a model."""
@@ -99,19 +99,27 @@ class Catalog:
             if provider is not AGGREGATOR and self._has(provider, model, known):
                 return Resolved(provider, model)
         named, _, native = model.partition("/")
-        if named != AGGREGATOR and named not in _NAMES and self._aggregated(model, known):
-            return Resolved(AGGREGATOR, model)
         provider_named = _NAMES.get(named)
         if provider_named is None or not native:
-            raise ModelUnknown
+            return self._loosely(model, known)
         if provider_named not in self._unified:
             raise ModelUnknown(f"{named} is reachable natively, below its own path, not at the unified one.")
-        if not self._has(provider_named, native, known):
+        if not (self._has(provider_named, native, known) or self._spells(provider_named, native)):
             raise ModelUnknown
         return Resolved(provider_named, native)
 
-    def _aggregated(self, model: str, known: tuple[Endpoint, ...]) -> bool:
-        return AGGREGATOR in self._unified and self._has(AGGREGATOR, model, known)
+    def _loosely(self, model: str, known: tuple[Endpoint, ...]) -> Resolved:
+        """Resolves a bare name that no list has: the aggregator's, or a dated spelling of a listed one."""
+        if AGGREGATOR in self._unified and self._has(AGGREGATOR, model, known):
+            return Resolved(AGGREGATOR, model)
+        for provider in self._unified if "/" not in model else ():
+            if self._spells(provider, model):
+                return Resolved(provider, model)
+        raise ModelUnknown
+
+    def _spells(self, provider: Provider, model: str) -> bool:
+        """Says whether the book covers a spelling; its clauses know no case, providers' names are lower case."""
+        return model == model.lower() and self._covers(provider.value, model)
 
     def serving(self, candidates: tuple[Candidate, ...], model: str) -> tuple[Candidate, ...]:
         """Returns the candidates whose endpoint serves the model: the same tuple if all do."""
@@ -153,6 +161,6 @@ class Catalog:
             return None
 
     def _has(self, provider: Provider, model: str, endpoints: tuple[Endpoint, ...]) -> bool:
-        if self.knows(provider, model):
+        if model in self._book[provider]:
             return True
         return any(one.provider is provider and model in one.models for one in endpoints)
