@@ -60,7 +60,7 @@ async def test_versions_of_a_key_have_tokens_of_their_own(bench: Bench) -> None:
 
 async def test_another_content_of_a_reference_is_traded_anew(bench: Bench) -> None:
     await with_token(bench)
-    other = bench.call(trade("a", turn=7, secret=b"what the file holds now"))
+    other = bench.call(trade("a", content=(7,), secret=b"what the file holds now"))
     await turns()
     assert bench.asked[-1].outgoing.body == b"what the file holds now"
     bench.asked[-1].answer(b"other", HOUR)

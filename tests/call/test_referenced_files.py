@@ -47,9 +47,9 @@ class Room:
 
     async def read(
         self, name: str, tenant: str = "ten_a", check: Callable[[bytes], None] = anything
-    ) -> tuple[bytes, int]:
+    ) -> tuple[bytes, tuple[int, ...]]:
         found = await self.references.resolve(parse(f"file:{self.folder}/{name}"), tenant, ENDPOINT, check)
-        return shown(found.secret), found.turn
+        return shown(found.secret), found.content
 
 
 @pytest.fixture
@@ -78,15 +78,24 @@ async def test_a_changed_file_is_read_again_within_a_second(room: Room) -> None:
     room.write("one", b"new and longer")
     assert await room.read("one") == first, "looked at a moment ago"
     room.clock.advance(LOOK_US)
-    secret, turn = await room.read("one")
+    secret, content = await room.read("one")
     assert secret == b"new and longer"
-    assert turn != first[1], "what was traded for the old content is not this one's"
+    assert content != first[1], "what was traded for the old content is not this one's"
 
 
-async def test_an_unchanged_file_keeps_its_turn(room: Room) -> None:
+async def test_an_unchanged_file_stays_what_it_is(room: Room) -> None:
     room.write("one", b"same")
     first = await room.read("one")
     room.clock.advance(LOOK_US)
+    assert await room.read("one") == first
+
+
+async def test_what_nobody_uses_for_a_minute_is_dropped_and_the_same_when_read_again(room: Room) -> None:
+    room.write("one", b"same")
+    first = await room.read("one")
+    room.clock.advance(referenced.KEEP_US)
+    room.references.lapse()
+    assert not room.references._seen
     assert await room.read("one") == first
 
 

@@ -68,7 +68,7 @@ class Aws:
             return answer(
                 json.dumps(echo).encode(), b"x-amzn-errortype: " + EXPIRED.encode(), status=b"403 Forbidden"
             )
-        return answer(REPLY)
+        return answer(REPLY, b"connection: close")  # one answer per connection: it is not to be used again
 
     def place(self, name: str, **tenant: object) -> Workplace:
         owner = self.house.tenant(name, **tenant)

@@ -52,7 +52,7 @@ class Clouds:
         assert self.held.wait(20)
         self.tokens.append(random_text(60))
         self.watch.add(f"token {len(self.tokens)}", self.tokens[-1].encode())
-        return token_answer(self.tokens[-1])
+        return token_answer(self.tokens[-1], 3600, b"connection: close")
 
     def serve(self, request: bytes) -> bytes:
         token = presented(request).decode()
@@ -60,7 +60,7 @@ class Clouds:
         if token in self.refusing:
             echo = {"error": {"code": "401", "message": f"{token} was issued for {SECRET}"}}
             return answer(json.dumps(echo).encode(), status=b"401 Unauthorized")
-        return answer(REPLY)
+        return answer(REPLY, b"connection: close")  # one answer per connection: it is not to be used again
 
     def key(self, place: Workplace, *origins: str, secret: str = SECRET) -> str:
         endpoint = self.house.endpoint("azure", "", tenant=place.tenant, origins=list(origins))

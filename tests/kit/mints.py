@@ -39,10 +39,10 @@ def _read(_plaintext: bytes, status: int, body: bytes) -> Minted:
 MINT = Mint(_ask, _read)
 
 
-def trade(key: str, version: int = 1, *, secret: bytes = b"", turn: int = 0) -> Trade:
+def trade(key: str, version: int = 1, *, secret: bytes = b"", content: tuple[int, ...] = ()) -> Trade:
     """What a call of a key asks for."""
     held = Secret(secret or b"secret of %s" % key.encode())
-    return Trade(Name(key, version, turn), "ten_1", ENDPOINT, MINT, held)
+    return Trade(Name(key, version, content), "ten_1", ENDPOINT, MINT, held)
 
 
 @dataclass

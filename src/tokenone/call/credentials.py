@@ -50,13 +50,14 @@ class Credentials:
         key, version, endpoint = candidate.key, candidate.version, candidate.endpoint
         facts = PROVIDERS[key.provider]
         secret = self.vault.lease(key, version, endpoint, mode=mode).secret
-        turn, waited = 0, False
+        content: tuple[int, ...] = ()
+        waited = False
         reference = _reference(secret)
         if reference is not None:
-            secret, turn, waited = await self.references.resolve(
+            secret, content, waited = await self.references.resolve(
                 reference, key.tenant, endpoint, facts.check_secret
             )
-        name = Name(key.id, version.version, turn)
+        name = Name(key.id, version.version, content)
         if facts.mint is None:
             return Usable(secret, (secret,), name, False, waited)
         trade = Trade(name, key.tenant, endpoint, facts.mint, secret)
@@ -79,6 +80,7 @@ class Credentials:
         """Drops what is over."""
         self.vault.lapse()
         self.minter.lapse()
+        self.references.lapse()
 
 
 def _reference(secret: Secret) -> Reference | None:

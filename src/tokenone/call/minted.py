@@ -43,11 +43,11 @@ _NEVER_US: Final = sys.maxsize
 
 
 class Name(NamedTuple):
-    """Whose token it is: key id, key version, and which of the secrets that a reference led to."""
+    """Whose token it is: key id, key version, and which of the contents that a reference led to."""
 
     key: str
     version: int
-    turn: int = 0
+    content: tuple[int, ...] = ()
 
 
 class Trade(NamedTuple):

@@ -8,7 +8,6 @@ Reading happens beside the loop, by threads of its own, so that a folder that ha
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import stat
 from collections import OrderedDict
@@ -29,6 +28,8 @@ from tokenone.types import Provider
 
 LOOK_US: Final = SECOND_US
 """A file is looked at again when it is used and the last look is so old."""
+KEEP_US: Final = 60 * SECOND_US
+"""As long as a leased secret is."""
 READ_SECONDS: Final = 5.0
 FILE_BYTES: Final = 65_536
 MOST_FILES: Final = 1_000
@@ -40,10 +41,10 @@ Mark: TypeAlias = tuple[int, ...]
 
 
 class Resolved(NamedTuple):
-    """A secret found by reference; `turn` differs whenever the file's content may."""
+    """A secret found by reference; `content` differs whenever the file's content may."""
 
     secret: Secret
-    turn: int
+    content: Mark
     waited: bool
 
 
@@ -58,7 +59,6 @@ class _Name(NamedTuple):
 @dataclass(frozen=True, slots=True, eq=False)
 class _Seen:
     secret: Secret
-    turn: int
     mark: Mark
     looked_us: int
 
@@ -77,7 +77,6 @@ class References:
         self._world_readable = world_readable
         self._seen: OrderedDict[_Name, _Seen] = OrderedDict()
         self._looking: dict[_Name, asyncio.Task[_Seen]] = {}
-        self._turns = itertools.count(1)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="references")
 
     async def resolve(self, reference: Reference, tenant: str, endpoint: Endpoint, check: Check) -> Resolved:
@@ -86,14 +85,20 @@ class References:
         if not rules:
             raise ReferenceUnresolved("the operator does not allow the key's reference for this endpoint")
         if reference.scheme == ENV:
-            return Resolved(self._variable(reference.place, check), 0, False)
+            return Resolved(self._variable(reference.place, check), (), False)
         name = _Name(tenant, reference.place, endpoint.provider)
         seen = self._seen.get(name)
         if seen is not None and self._clock.monotonic_us() < seen.looked_us + LOOK_US:
             self._seen.move_to_end(name)
-            return Resolved(seen.secret, seen.turn, False)
+            return Resolved(seen.secret, seen.mark, False)
         seen = await asyncio.shield(self._looking.get(name) or self._look(name, rules, check))
-        return Resolved(seen.secret, seen.turn, True)
+        return Resolved(seen.secret, seen.mark, True)
+
+    def lapse(self) -> None:
+        """Drops what nobody used for a minute; the gateway's tick calls it."""
+        over_us = self._clock.monotonic_us() - KEEP_US
+        for name in [name for name, seen in self._seen.items() if seen.looked_us <= over_us]:
+            del self._seen[name]
 
     def _variable(self, name: str, check: Check) -> Secret:
         secret = self._environment.get(name)
@@ -138,7 +143,7 @@ class References:
             assert before is not None
             return replace(before, looked_us=now_us)
         mark, secret = found
-        return _Seen(_checked(secret, check), next(self._turns), mark, now_us)
+        return _Seen(_checked(secret, check), mark, now_us)
 
 
 def read_secret(
