@@ -16,7 +16,7 @@ import pytest
 from kit.canaries import Watch, random_text
 from kit.fronts import caller
 from kit.inprocess import InProcess
-from kit.scripted import Scripted, answer, presented
+from kit.scripted import Scripted, last_answer, presented
 from kit.stories_of_keys import BODY, CHAT, TOKEN_PATH, application, token_answer
 from kit.until import until
 from tokenone.testing.desk import Workplace
@@ -52,15 +52,15 @@ class Clouds:
         assert self.held.wait(20)
         self.tokens.append(random_text(60))
         self.watch.add(f"token {len(self.tokens)}", self.tokens[-1].encode())
-        return token_answer(self.tokens[-1], 3600, b"connection: close")
+        return token_answer(self.tokens[-1], 3600)
 
     def serve(self, request: bytes) -> bytes:
         token = presented(request).decode()
         assert token in self.tokens, "only what the authority issued reaches the provider"
         if token in self.refusing:
             echo = {"error": {"code": "401", "message": f"{token} was issued for {SECRET}"}}
-            return answer(json.dumps(echo).encode(), status=b"401 Unauthorized")
-        return answer(REPLY, b"connection: close")  # one answer per connection: it is not to be used again
+            return last_answer(json.dumps(echo).encode(), status=b"401 Unauthorized")
+        return last_answer(REPLY)
 
     def key(self, place: Workplace, *origins: str, secret: str = SECRET) -> str:
         endpoint = self.house.endpoint("azure", "", tenant=place.tenant, origins=list(origins))
@@ -143,7 +143,7 @@ def test_a_key_that_its_authority_refuses_is_benched_and_the_next_one_tried(clou
     def refuse_the_first(request: bytes) -> bytes:
         order.append("asked")
         if len(order) == 1:
-            return answer(b'{"error": "invalid_client"}', status=b"401 Unauthorized")
+            return last_answer(b'{"error": "invalid_client"}', status=b"401 Unauthorized")
         return issue(request)
 
     clouds.authority.script = refuse_the_first

@@ -93,6 +93,12 @@ def answer(
     return b"\r\n".join(head) + b"\r\n\r\n" + body
 
 
+def last_answer(body: bytes, *fields: bytes, **how: bytes) -> bytes:
+    """The same, saying that the connection ends with it: where calls follow each other at once, the next one
+    must not find it still open."""
+    return answer(body, b"connection: close", *fields, **how)
+
+
 def presented(request: bytes) -> bytes:
     """The provider's key that a request carries."""
     for line in request.partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]:
