@@ -73,22 +73,20 @@ def _converse(body: Block, request: ChatRequest, leaving: Leaving) -> None:
         blocks = _blocks(turn, at, leaving)
         now = "assistant" if turn.role == "assistant" else "user"
         if now == side:
-            messages[-1]["content"] = _merged(messages[-1]["content"], blocks)
+            messages[-1]["content"] += blocks
         else:
             messages.append({"role": now, "content": blocks})
         side = now
     if system:
         body["system"] = system
+    for message in messages:
+        if message["role"] == "user":
+            message["content"].sort(key=_results_first)
     body["messages"] = messages
 
 
-def _merged(earlier: list[Block], later: list[Block]) -> list[Block]:
-    """Joins two turns of one side; results stand first, as the API demands."""
-    both = earlier + later
-    return sorted(both, key=_order) if any(block["type"] == "tool_result" for block in later) else both
-
-
-def _order(block: Block) -> bool:
+def _results_first(block: Block) -> bool:
+    """Orders a user turn as the API demands; everything else stays in its order."""
     return bool(block["type"] != "tool_result")
 
 
@@ -270,5 +268,5 @@ ANTHROPIC: Final = Translation(
     reply=read_reply,
     stream=lambda: SseReader(AnthropicReading()),
     error=read_error,
-    headers=[(b"anthropic-version", b"2023-06-01")],
+    headers=[(b"anthropic-version", b"2023-06-01")],  # the last that takes sampling parameters
 )

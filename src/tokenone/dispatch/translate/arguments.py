@@ -28,6 +28,15 @@ def arguments_object(arguments: str, place: str) -> msgspec.Raw:
     return msgspec.Raw(text)
 
 
+def told_object(arguments: str) -> msgspec.Raw:
+    """Returns a model's arguments as an object; those that are none are wrapped, as Anthropic's documentation
+    has it ("Fine-grained tool streaming")."""
+    try:
+        return arguments_object(arguments, "arguments")
+    except MalformedBody:
+        return msgspec.Raw(msgspec.json.encode({"INVALID_JSON": arguments}))
+
+
 def arguments_text(value: msgspec.Raw) -> str:
     """Returns a reply's arguments as the JSON text they are; nothing or null is an empty object."""
     text = bytes(value).decode("utf-8", "replace").strip()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
 
 import msgspec
 
@@ -31,6 +30,7 @@ from tokenone.dispatch.translate.form import (
     Turn,
 )
 from tokenone.dispatch.translate.leaving import Leaving
+from tokenone.dispatch.translate.segment import segment
 from tokenone.dispatch.translate.translation import Translation
 
 Json: TypeAlias = dict[str, Any]
@@ -88,12 +88,14 @@ class _Conversation:
                 continue
             now = "assistant" if turn.role == "assistant" else "user"
             if now == side:
-                messages[-1]["content"] = sorted(messages[-1]["content"] + blocks, key=_order)
+                messages[-1]["content"] += blocks
             else:
                 messages.append({"role": now, "content": blocks})
             side = now
         if system:
             body["system"] = system
+        for message in messages:
+            message["content"].sort(key=_results_first)
         body["messages"] = messages
 
     def text(self, part: Text) -> Json | None:
@@ -149,7 +151,8 @@ _WRITERS: Final[dict[type[Part], Callable[[_Conversation, Any], Json | None]]] =
 }
 
 
-def _order(block: Json) -> bool:
+def _results_first(block: Json) -> bool:
+    """Orders a user turn as Converse demands; everything else stays in its order."""
     return "toolResult" not in block
 
 
@@ -222,7 +225,7 @@ def _sample(body: Json, request: ChatRequest, leaving: Leaving) -> None:
 
 def _path(model: str, stream: bool) -> bytes:
     verb = b"/converse-stream" if stream else b"/converse"
-    return b"/model/" + quote(model, safe="").encode() + verb
+    return b"/model/" + segment(model) + verb
 
 
 BEDROCK: Final = Translation(

@@ -14,8 +14,9 @@ from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 
+from tokenone.dispatch.providers.counts import lenient
 from tokenone.dispatch.translate.form import ChatError, Stamp
-from tokenone.errors import BodyTooDeep, MalformedBody
+from tokenone.errors import BodyTooDeep, MalformedBody, UpstreamBroken
 from tokenone.types import Usage
 
 InputType: TypeAlias = Literal["search_document", "search_query", "classification", "clustering"]
@@ -126,5 +127,10 @@ def write_embeddings(reply: EmbedReply, usage: Usage | None, stamp: Stamp, *, pa
 
 
 def _packed(vector: msgspec.Raw) -> str:
-    numbers = _numbers.decode(vector)
-    return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    numbers = lenient(_numbers, vector)
+    if numbers is None:
+        raise UpstreamBroken("the provider's embedding is not a list of numbers")
+    try:
+        return base64.b64encode(struct.pack(f"<{len(numbers)}f", *numbers)).decode()
+    except OverflowError:
+        raise UpstreamBroken("the provider's embedding is out of range") from None

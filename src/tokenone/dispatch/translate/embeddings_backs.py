@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
 
 import msgspec
 
@@ -19,6 +18,7 @@ from tokenone.dispatch.providers.counts import lenient
 from tokenone.dispatch.translate import bedrock_replies, cohere_replies, gemini_replies, openai_replies
 from tokenone.dispatch.translate.embeddings import Embedding, EmbedReply, EmbedRequest, InputType
 from tokenone.dispatch.translate.leaving import Leaving
+from tokenone.dispatch.translate.segment import segment
 from tokenone.errors import UnsupportedParameter, UpstreamBroken
 from tokenone.types import Provider
 
@@ -123,8 +123,7 @@ def _gemini_read(body: bytes) -> EmbedReply:
 
 
 def _gemini_path(model: str) -> bytes:
-    name = quote(model.removeprefix("models/"), safe="").encode()
-    return b"/v1beta/models/" + name + b":batchEmbedContents"
+    return b"/v1beta/models/" + segment(model.removeprefix("models/")) + b":batchEmbedContents"
 
 
 # ── Cohere, at home and on Bedrock ─────────────────────────────────────────────────────────────────────
@@ -195,7 +194,7 @@ def _bedrock_read(body: bytes) -> EmbedReply:
 
 def invoke_path(model: str) -> bytes:
     """Returns the path that hands a body to a Bedrock model as it is."""
-    return b"/model/" + quote(model, safe="").encode() + b"/invoke"
+    return b"/model/" + segment(model) + b"/invoke"
 
 
 EMBEDDINGS: Final[Mapping[Provider, Embedding]] = MappingProxyType(

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
+from tokenone.dispatch.translate.arguments import told_object
 from tokenone.dispatch.translate.form import (
     ANTHROPIC_FORMAT,
     CallDelta,
@@ -96,7 +97,7 @@ def _blocks(part: Text | Thought | ToolCall) -> list[Json]:
         "type": "tool_use",
         "id": part.id,
         "name": part.name,
-        "input": msgspec.Raw(part.arguments.encode("utf-8", "replace")),
+        "input": told_object(part.arguments),
     }
     seal = None if part.signature is None else _call_seal(part.signature)
     return [call] if seal is None else [seal, call]

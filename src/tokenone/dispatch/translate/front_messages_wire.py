@@ -84,7 +84,7 @@ AnyBlock: TypeAlias = (
 
 
 class Message(Strict):
-    role: Literal["user", "assistant", "system"]
+    role: Literal["user", "assistant"]
     content: str | list[AnyBlock]
 
 

@@ -12,7 +12,6 @@ import re
 from collections.abc import Callable
 from functools import lru_cache, partial
 from typing import Any, Final, TypeAlias
-from urllib.parse import quote
 
 import msgspec
 
@@ -33,6 +32,7 @@ from tokenone.dispatch.translate.gemini_replies import GeminiReading, read_error
 from tokenone.dispatch.translate.gemini_schema import cleaned
 from tokenone.dispatch.translate.leaving import Leaving
 from tokenone.dispatch.translate.machine import SseReader
+from tokenone.dispatch.translate.segment import segment
 from tokenone.dispatch.translate.translation import Translation
 from tokenone.errors import MalformedBody
 
@@ -119,8 +119,7 @@ class _Conversation:
                 seals.append(part.sealed)
             elif (written := _WRITERS[type(part)](self, part)) is not None:
                 parts.append(written)
-        for seal in seals:
-            _put_seal(parts, seal)
+        _put_seals(parts, seals)
         calls = [part for part in parts if "functionCall" in part]
         if self._third and calls and not any("thoughtSignature" in call for call in calls):
             calls[0]["thoughtSignature"] = _SIGNED_ELSEWHERE
@@ -185,13 +184,14 @@ _WRITERS: Final[dict[type[Part], Callable[[_Conversation, Any], Json | None]]] =
 }
 
 
-def _put_seal(parts: list[Json], seal: str) -> None:
-    """Puts a signature without a thought where it came from: on the last text, or on an empty one."""
-    for part in reversed(parts):
-        if "text" in part and "thoughtSignature" not in part and "thought" not in part:
-            part["thoughtSignature"] = seal
-            return
-    parts.append({"text": "", "thoughtSignature": seal})
+def _put_seals(parts: list[Json], seals: list[str]) -> None:
+    """Puts signatures without a thought where they came from: on the last texts, or on empty ones."""
+    texts = [part for part in parts if "text" in part and "thought" not in part]
+    for seal in seals:
+        if texts:
+            texts.pop()["thoughtSignature"] = seal
+        else:
+            parts.append({"text": "", "thoughtSignature": seal})
 
 
 # ── parameters ─────────────────────────────────────────────────────────────────────────────────────────
@@ -263,7 +263,7 @@ def _think(config: Json, request: ChatRequest, leaving: Leaving) -> None:
 
 def _path(prefix: bytes, model: str, stream: bool) -> bytes:
     verb = b":streamGenerateContent?alt=sse" if stream else b":generateContent"
-    return prefix + quote(model.removeprefix("models/"), safe="").encode() + verb
+    return prefix + segment(model.removeprefix("models/")) + verb
 
 
 def _translation(prefix: bytes, *, vertex: bool) -> Translation:

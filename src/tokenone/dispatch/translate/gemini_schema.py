@@ -34,7 +34,7 @@ def cleaned(schema: msgspec.Raw, place: str) -> tuple[msgspec.Raw, tuple[str, ..
     """Returns the schema as Gemini reads it and the places of the constraints it lost."""
     try:
         found = _decoder.decode(schema)
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise MalformedBody(f"`{place}` is no JSON Schema") from None
     lost: list[str] = []
     changed: list[str] = []

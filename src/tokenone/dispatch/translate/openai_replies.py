@@ -210,10 +210,11 @@ def _streamed(found: _Fault | str) -> Failed:
 class _Progress:
     """How far one choice has come: its calls by the index they came with, its thoughts likewise."""
 
-    __slots__ = ("calls", "stopped", "thoughts")
+    __slots__ = ("calls", "stopped", "thoughts", "told")
 
     def __init__(self) -> None:
-        self.calls: list[int | None] = []
+        self.calls: dict[int | None, int] = {}
+        self.told = 0
         self.thoughts: dict[int, int] = {}
         self.stopped = False
 
@@ -280,10 +281,11 @@ def _thought_deltas(delta: _Said, progress: _Progress, choice: int) -> list[Even
 def _call_delta(call: _Call, progress: _Progress, choice: int) -> CallDelta:
     """Returns a piece of a call; where no index is told, an id begins the next call."""
     calls = progress.calls
-    known = call.index in calls if call.index is not None else bool(calls) and not call.id
+    known = call.index in calls and (call.index is not None or not call.id)
     if not known:
-        calls.append(call.index)
-    at = calls.index(call.index) if call.index is not None else len(calls) - 1
+        calls[call.index] = progress.told
+        progress.told += 1
+    at = calls[call.index]
     function = call.function or _Function()
     id = None if known else call.id
     name = None if known else function.name

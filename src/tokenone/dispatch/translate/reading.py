@@ -23,6 +23,8 @@ Read = tuple[T, tuple[str, ...], tuple[str, ...]]
 def read_strictly(decoder: msgspec.json.Decoder[T], body: bytes, shapes: Shapes, what: str) -> Read[T]:
     """Returns the body, its unknown members and its unknown hints; `what` names the API for a refusal."""
     try:
+        if not body.isascii():
+            body.decode()  # parts that are copied undecoded are text all the same
         return decoder.decode(body), (), ()
     except msgspec.ValidationError as error:
         if "unknown field" not in str(error):
