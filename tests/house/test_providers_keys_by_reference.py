@@ -30,14 +30,16 @@ class Referring:
     folder: Path
     outside: Path
 
-    def place(self, name: str, ref: str) -> Workplace:
-        """A workload with one key, by reference."""
+    def place(self, name: str, *refs: str) -> Workplace:
+        """A workload with keys by reference, the first one preferred."""
         desk = self.installation.desk()
         owner = desk.tenant(name)
         place = desk.place(owner, name)
         endpoint = desk.endpoint("openai", self.api.origin, tenant=owner)
-        desk.assign(desk.key(owner, "openai", endpoint, reference(ref)), "workload", place.workload)
-        self.installation.until_seen(place, providers=1)
+        for priority, ref in enumerate(refs):
+            key = desk.key(owner, "openai", endpoint, reference(ref))
+            desk.assign(key, "workload", place.workload, priority=priority)
+        self.installation.until_current()
         return place
 
     def chat(self, place: Workplace) -> httpx2.Response:
@@ -111,6 +113,13 @@ def test_a_reference_that_leads_nowhere_is_the_operators_matter(referring: Refer
     got = referring.chat(place)
     assert (got.status_code, got.headers["x-tokenone-error"]) == (503, "reference_unresolved")
     assert str(referring.folder) not in got.text, "a caller learns no paths"
+
+
+def test_another_key_is_tried_where_a_reference_leads_nowhere(referring: Referring) -> None:
+    place = referring.place("second", f"file:{referring.folder}/absent", "env:TEAM_KEY")
+    got = referring.chat(place)
+    assert (got.status_code, got.headers["x-tokenone-attempts"]) == (200, "2")
+    assert referring.sent() == VARIABLE
 
 
 @pytest.mark.parametrize("ref", ["env:HOME", "file:{outside}", "file:/etc/shadow", "vault-kv:secret/openai"])
