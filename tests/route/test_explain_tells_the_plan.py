@@ -129,3 +129,18 @@ def test_a_bare_name_means_the_first_provider_of_which_the_scope_has_a_key() -> 
     assert {leg.provider for leg in both.plan("gpt-4o").legs} == {Provider.OPENAI}
     router = World([candidate("kr", endpoint("r", Provider.OPENROUTER))])
     assert router.plan("openai/gpt-4o").legs[0].model == "openai/gpt-4o"
+
+
+def test_a_provider_that_lists_the_very_name_comes_before_one_that_only_covers_it() -> None:
+    catalog = Catalog(BOOK, SPOKEN, lambda provider, model: provider == "openai")
+    keys = [
+        candidate("ko", endpoint("o", Provider.OPENAI)),
+        candidate("ka", endpoint("a", Provider.ANTHROPIC)),
+    ]
+    world = World(keys)
+    world.router = type(world.router)(catalog)
+    assert world.plan("claude-5").legs[0].provider is Provider.ANTHROPIC
+    assert world.plan("claude-6").legs[0].provider is Provider.OPENAI
+    world = World(keys[:1])
+    world.router = type(world.router)(catalog)
+    assert world.plan("claude-5").legs[0].provider is Provider.OPENAI

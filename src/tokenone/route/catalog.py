@@ -61,6 +61,7 @@ class Catalog:
         self._book = {provider: frozenset(book.get(provider.value, ())) for provider in Provider}
         self._unified = tuple(unified)
         self._covers = covers
+        self._orders = self._ordered()
 
     @property
     def unified(self) -> tuple[Provider, ...]:
@@ -77,13 +78,25 @@ class Catalog:
 
     def readings(self, name: str) -> Iterator[Resolved]:
         """Yields what a name may mean at the unified front: `provider/model` first, then the bare name at each
-        provider, in order. Whether somebody serves it is not asked."""
+        provider, those that list it so before the others. Whether somebody serves it is not asked."""
         named, _, native = name.partition("/")
         provider_named = _NAMES.get(named)
         if native and provider_named in self._unified:
             yield Resolved(provider_named, native)
-        for provider in self._unified:
+        for provider in self._orders.get(name, self._unified):
             yield Resolved(provider, name)
+
+    def _ordered(self) -> dict[str, tuple[Provider, ...]]:
+        """Puts the providers that list a name first, for every name that one lists."""
+        names = {name for provider in self._unified for name in self._book[provider]}
+        orders: dict[frozenset[Provider], tuple[Provider, ...]] = {}
+        found: dict[str, tuple[Provider, ...]] = {}
+        for name in names:
+            listers = frozenset(provider for provider in self._unified if name in self._book[provider])
+            if listers not in orders:
+                orders[listers] = tuple(sorted(self._unified, key=lambda one: one not in listers))
+            found[name] = orders[listers]
+        return found
 
     def listed(self, provider: Provider) -> frozenset[str]:
         """Returns the book's models of a provider."""

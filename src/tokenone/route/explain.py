@@ -6,14 +6,14 @@ A model is listed exactly if its explanation has a leg by some rule: `/v1/models
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 import msgspec
 
 from tokenone.route.ask import Ask, Asked, Passed, Reason, Refusal, Routed, Scene
 from tokenone.route.catalog import Catalog, Listed
-from tokenone.route.router import Router
+from tokenone.route.router import Here, Router
 from tokenone.route.table import Ruled, unfit
 from tokenone.rows import Candidate
 from tokenone.types import Provider
@@ -146,41 +146,23 @@ def _unfit(ruled: Ruled, survey: Survey) -> Iterable[Line]:
 def listed(router: Router, catalog: Catalog, ask: Ask, scene: Scene) -> tuple[Listed, ...]:
     """Returns the models that the unified front would dispatch for a caller, by name: aliases, and what the
     catalogue and the endpoints know. `ask` says who asks; its model is of no account."""
+    here = Here(ask, scene)
     lines: dict[str, Listed] = {}
     for level in scene.levels:
         for name in router.table(level).names() if level else ():
-            _list(lines, name, _leads_to(router, name, ask, scene))
+            _list(lines, name, router.leads(name, here))
     for provider in catalog.unified:
         candidates = scene.candidates(provider)
         own = {model for one in candidates for model in one.endpoint.models}
         for model in own | catalog.listed(provider) if candidates else ():
             for name in (model, f"{provider.value}/{model}"):
-                found = lines.get(name) or _leads_to(router, name, ask, scene)
+                found = router.leads(name, here)
                 _list(lines, name, found)
-                if found is not None and (found.provider, found.model) == (provider, model):
+                if found == (provider, model):
                     break
     return tuple(lines[name] for name in sorted(lines))
 
 
-def _list(lines: dict[str, Listed], name: str, found: Listed | None) -> None:
+def _list(lines: dict[str, Listed], name: str, found: tuple[Provider, str] | None) -> None:
     if found is not None:
-        lines[name] = found
-
-
-def _leads_to(router: Router, name: str, ask: Ask, scene: Scene) -> Listed | None:
-    """Returns where a name leads by the first rule that leads anywhere, whatever its conditions."""
-    asked = msgspec.structs.replace(ask, model=name)
-    for ruled in _rules_of(router, asked, scene):
-        routed = router.plan_by(ruled, asked, scene)
-        if routed.legs:
-            return Listed(name, routed.legs[0].provider, routed.legs[0].model)
-    return None
-
-
-def _rules_of(router: Router, ask: Ask, scene: Scene) -> Sequence[Ruled]:
-    for level in scene.levels:
-        rules = router.table(level).find(ask.model) if level else None
-        if rules is not None:
-            return rules
-    found = router.rule_for(ask, scene)
-    return () if isinstance(found, Refusal) else (found,)
+        lines[name] = Listed(name, *found)

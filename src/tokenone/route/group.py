@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from enum import Enum
 from itertools import groupby
 from typing import Final, NamedTuple, TypeAlias
 
@@ -109,26 +110,39 @@ class Groups:
 
 
 def _made(want: Want, candidates: Sequence[Candidate], serves: Serves) -> Group:
-    target = want.target
-    demand, serving = want.demand, dict[str, bool]()
+    known: dict[str, Fit] = {}
     inside: list[Candidate] = []
     outside = False
     for one in candidates:
         endpoint = one.endpoint
-        if one.key.provider != target.provider or target.endpoint not in (None, endpoint.id):
-            continue
-        if demand is not None and demand.endpoint not in (None, endpoint.name):
-            continue
-        served = serving.get(endpoint.id)
-        if served is None:
-            served = serving[endpoint.id] = serves(endpoint, want.model)
-        if not served:
-            continue
-        if lies_within(endpoint, demand):
+        fit = known.get(endpoint.id)
+        if fit is None:
+            fit = known[endpoint.id] = fit_of(want, endpoint, serves)
+        if fit is Fit.INSIDE:
             inside.append(one)
-        else:
-            outside = True
+        outside = outside or fit is Fit.OUTSIDE
     return Group(inside, outside=outside)
+
+
+class Fit(Enum):
+    """What an endpoint is to a target."""
+
+    INSIDE = 1
+    OUTSIDE = 2
+    """It would do, and lies where the call may not go."""
+    OTHER = 3
+
+
+def fit_of(want: Want, endpoint: Endpoint, serves: Serves) -> Fit:
+    """Says whether an endpoint fits a target, serves the model and lies where it has to."""
+    target, demand = want.target, want.demand
+    if endpoint.provider != target.provider or target.endpoint not in (None, endpoint.id):
+        return Fit.OTHER
+    if demand is not None and demand.endpoint not in (None, endpoint.name):
+        return Fit.OTHER
+    if not serves(endpoint, want.model):
+        return Fit.OTHER
+    return Fit.INSIDE if lies_within(endpoint, demand) else Fit.OUTSIDE
 
 
 def lies_within(endpoint: Endpoint, demand: Demand | None) -> bool:

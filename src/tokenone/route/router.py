@@ -23,7 +23,7 @@ from tokenone.route.ask import (
     Scene,
 )
 from tokenone.route.catalog import Catalog
-from tokenone.route.group import Groups, Serves, Want
+from tokenone.route.group import Fit, Groups, Serves, Want, fit_of
 from tokenone.route.health import HEALTHY, SPENT, TRIAL
 from tokenone.route.order import Spot, arranged
 from tokenone.route.rendezvous import digest
@@ -110,21 +110,34 @@ class Router:
     def _read(self, ask: Ask, scene: Scene) -> Ruled | Refusal:
         """Finds out what a name without a route means: the first reading that the scope can use; else the one
         that comes nearest, so that the refusal can say what is missing."""
-        nearest: tuple[int, Ruled] | None = None
         demand = None if ask.demand == ANYWHERE else ask.demand
+        outside: Ruled | None = None
+        forbidden: Ruled | None = None
         for reading in self._catalog.readings(ask.model):
             provider, model = reading.provider, reading.model
+            candidates = scene.candidates(provider)
+            if not candidates:
+                continue
             ruled = self._means(provider, model)
-            want = Want(ruled.rule.targets[0], model, demand)
-            group = self._groups.of(want, scene.candidates(provider), self._catalog.serves)
-            if group.candidates and scene.allows(provider, model):
-                return ruled
-            near = (
-                3 if group.candidates else 2 if group.outside else int(self._catalog.knows(provider, model))
+            group = self._groups.of(
+                Want(ruled.rule.targets[0], model, demand), candidates, self._catalog.serves
             )
-            if near and (nearest is None or near > nearest[0]):
-                nearest = near, ruled
-        return Refusal.UNKNOWN if nearest is None else nearest[1]
+            if not group.candidates and not group.outside:
+                continue
+            if not scene.allows(provider, model):
+                forbidden = forbidden or ruled
+            elif group.candidates:
+                return ruled
+            else:
+                outside = outside or ruled
+        return outside or forbidden or self._known(ask.model)
+
+    def _known(self, name: str) -> Ruled | Refusal:
+        """Returns the first reading that the catalogue has, though the scope has no key for it."""
+        for reading in self._catalog.readings(name):
+            if self._catalog.knows(reading.provider, reading.model):
+                return self._means(reading.provider, reading.model)
+        return Refusal.UNKNOWN
 
     def _means(self, provider: Provider, model: str) -> Ruled:
         """Returns the rule that a bare name stands for."""
@@ -135,6 +148,27 @@ class Router:
             if len(self._meant) > self._kept:
                 self._meant.popitem(last=False)
         return known
+
+    def leads(self, name: str, here: Here) -> tuple[Provider, str] | None:
+        """Says where a name leads at the unified front by the first rule that leads anywhere, whatever its
+        conditions: as `plan`, but by endpoints alone, so that a whole catalogue can be asked for."""
+        for level in here.scene.levels:
+            rules = self.table(level).find(name) if level else None
+            if rules is not None:
+                return next((found for ruled in rules if (found := self._leads_by(ruled, name, here))), None)
+        for reading in self._catalog.readings(name):
+            want = Want(Target(reading.provider), reading.model, here.demand)
+            if here.usable(want, self._catalog.serves):
+                return reading.provider, reading.model
+        return None
+
+    def _leads_by(self, ruled: Ruled, name: str, here: Here) -> tuple[Provider, str] | None:
+        demand = ruled.demand(here.demand or ANYWHERE)
+        for target in ruled.rule.targets:
+            model = target.model or named(name, target.provider)
+            if here.usable(Want(target, model, demand), self._may_serve):
+                return target.provider, model
+        return None
 
     # ── which targets ──────────────────────────────────────────────────────────────────────────────────
     def spots(self, ruled: Ruled, ask: Ask, scene: Scene, passed: list[Passed]) -> Iterator[Spot]:
@@ -167,6 +201,27 @@ class Router:
     def _may_serve(self, endpoint: Endpoint, model: str) -> bool:
         """A model that a rule names on purpose may be one that no catalogue has yet, unless the endpoint has a list."""
         return not endpoint.models or self._catalog.serves(endpoint, model)
+
+
+class Here:
+    """The endpoints of a scope's usable keys, looked up once for many names."""
+
+    __slots__ = ("_endpoints", "demand", "scene")
+
+    def __init__(self, ask: Ask, scene: Scene) -> None:
+        self.scene = scene
+        self.demand = None if ask.demand == ANYWHERE else ask.demand
+        self._endpoints = {
+            provider: tuple({one.endpoint.id: one.endpoint for one in scene.candidates(provider)}.values())
+            for provider in Provider
+        }
+
+    def usable(self, want: Want, serves: Serves) -> bool:
+        """Says whether some key of the scope can serve what is wanted, and may."""
+        provider = want.target.provider
+        endpoints = self._endpoints[provider]
+        fits = any(fit_of(want, endpoint, serves) is Fit.INSIDE for endpoint in endpoints)
+        return fits and self.scene.allows(provider, want.model)
 
 
 class _Drawing:
