@@ -26,6 +26,7 @@ REPLIES = {
         "model": "m1",
     },
     Provider.GEMINI: {"embeddings": [{"values": VECTORS[0]}, {"values": VECTORS[1]}]},
+    Provider.VERTEX: {"predictions": [{"embeddings": {"values": one, "statistics": {}}} for one in VECTORS]},
     Provider.COHERE: {"id": "x", "embeddings": {"float": VECTORS}},
     Provider.BEDROCK: {"embeddings": VECTORS},
 }
@@ -70,6 +71,9 @@ def test_each_provider_is_asked_in_its_own_words() -> None:
         "model": "models/gemini-embedding-001", "outputDimensionality": 8, "taskType": "RETRIEVAL_QUERY",
         "content": {"parts": [{"text": "b"}]},
     }  # fmt: skip
+    vertex = sent(Provider.VERTEX, asked | {"input_type": "clustering"})[0]
+    assert vertex["instances"][1] == {"content": "b", "task_type": "CLUSTERING"}
+    assert vertex["parameters"] == {"outputDimensionality": 8}
     cohere = {
         "texts": ["a", "b"],
         "input_type": "search_document",

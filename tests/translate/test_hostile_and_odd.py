@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from kit.dialects import sse
+from kit.dialects import ANSWERS, DIALECTS, sse
 from kit.folds import fold
 from tokenone.dispatch.translate.anthropic_replies import JSON_TOOL
 from tokenone.dispatch.translate.embeddings import EmbedReply, write_embeddings
@@ -72,6 +72,23 @@ def test_arguments_that_are_no_object_never_break_a_message(arguments: str) -> N
     assert len(told) == 1
     assert told[0]["input"] == ({"INVALID_JSON": arguments} if arguments else {})
     assert json.loads(write_reply(reply, None, STAMP))["choices"][0]["message"]["tool_calls"]
+
+
+def test_claude_on_vertex_is_spoken_to_and_read_as_anthropic() -> None:
+    vertex, claude = CHAT[Provider.VERTEX], DIALECTS[Provider.ANTHROPIC]
+    request = read_chat(json.dumps({"model": "claude-sonnet-4-5@20250929", "messages": [USER]}).encode())
+    body = json.loads(vertex.request(request, False)[0])
+    assert body["anthropic_version"] == "vertex-2023-10-16"
+    assert "model" not in body
+    place = b"/v1/publishers/anthropic/models/claude-sonnet-4-5%4020250929"
+    assert vertex.path(request.model, False) == place + b":rawPredict"
+    assert vertex.path(request.model, True) == place + b":streamRawPredict"
+    for answer in ANSWERS.values():
+        assert vertex.reply(claude.reply(answer)) == CHAT[Provider.ANTHROPIC].reply(claude.reply(answer))
+        reader, own = vertex.stream(), CHAT[Provider.ANTHROPIC].stream()
+        events = own.feed(claude.stream(answer)) + own.finish()
+        assert reader.feed(claude.stream(answer)) + reader.finish() == events
+    assert vertex.error(*claude.refusal) == CHAT[Provider.ANTHROPIC].error(*claude.refusal)
 
 
 def test_an_older_models_forced_tool_is_told_as_the_answer() -> None:

@@ -92,6 +92,7 @@ def test_recorded_embeddings_and_rankings_are_read() -> None:
         ("azure", "/embeddings"),
         ("cohere", "/embed"),
         ("gemini", "EmbedContents"),
+        ("vertex", "embedding-001:predict"),
         ("bedrock", "/invoke"),
     ):
         for one in exchanges(folder):

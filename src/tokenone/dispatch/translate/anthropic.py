@@ -44,6 +44,12 @@ _encoder: Final = msgspec.json.Encoder()
 
 def write_request(request: ChatRequest, drop: bool) -> tuple[bytes, tuple[str, ...]]:
     """Returns the body and the names of what was left out."""
+    body, left = message_body(request, drop)
+    return _encoder.encode(body), left
+
+
+def message_body(request: ChatRequest, drop: bool) -> tuple[Block, tuple[str, ...]]:
+    """Returns the members of the body and the names of what was left out."""
     leaving = Leaving("Anthropic", drop=drop)
     leaving.parameters(request, _LACKS)
     body: Block = {"model": request.model, "max_tokens": request.max_tokens or DEFAULT_TOKENS}
@@ -56,7 +62,7 @@ def write_request(request: ChatRequest, drop: bool) -> tuple[bytes, tuple[str, .
         body["metadata"] = {"user_id": request.user}
     if request.stream:
         body["stream"] = True
-    return _encoder.encode(body), leaving.settled()
+    return body, leaving.settled()
 
 
 # ── the conversation ───────────────────────────────────────────────────────────────────────────────────

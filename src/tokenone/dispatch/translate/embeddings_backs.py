@@ -126,6 +126,33 @@ def _gemini_path(model: str) -> bytes:
     return b"/v1beta/models/" + segment(model.removeprefix("models/")) + b":batchEmbedContents"
 
 
+# ── Vertex ─────────────────────────────────────────────────────────────────────────────────────────────
+class _Prediction(msgspec.Struct, gc=False):
+    embeddings: _GeminiVector
+
+
+class _VertexReply(msgspec.Struct, gc=False):
+    predictions: list[_Prediction]
+
+
+_vertex_reply: Final = msgspec.json.Decoder(_VertexReply)
+
+
+def _vertex_request(request: EmbedRequest, drop: bool) -> Written:
+    leaving = _account("Vertex", request, drop, "user")
+    told: Json = {} if request.input_type is None else {"task_type": _TASKS[request.input_type]}
+    body: Json = {"instances": [{"content": text, **told} for text in _texts("Vertex", request)]}
+    if request.dimensions is not None:
+        body["parameters"] = {"outputDimensionality": request.dimensions}
+    return _encode(body), leaving.settled()
+
+
+def _vertex_read(body: bytes) -> EmbedReply:
+    found = lenient(_vertex_reply, body)
+    vectors = None if found is None else [one.embeddings.values for one in found.predictions]
+    return EmbedReply("", _whole(vectors))
+
+
 # ── Cohere, at home and on Bedrock ─────────────────────────────────────────────────────────────────────
 class _Floats(msgspec.Struct, gc=False):
     float: list[msgspec.Raw] | None = None
@@ -205,6 +232,12 @@ EMBEDDINGS: Final[Mapping[Provider, Embedding]] = MappingProxyType(
         Provider.OPENROUTER: _openai("OpenRouter", b"/api/v1/embeddings"),
         Provider.GEMINI: Embedding(
             path=_gemini_path, request=_gemini_request, reply=_gemini_read, error=gemini_replies.read_error
+        ),
+        Provider.VERTEX: Embedding(
+            path=lambda model: b"/v1/publishers/google/models/" + segment(model) + b":predict",
+            request=_vertex_request,
+            reply=_vertex_read,
+            error=gemini_replies.read_error,
         ),
         Provider.COHERE: Embedding(
             path=lambda _model: b"/v2/embed",

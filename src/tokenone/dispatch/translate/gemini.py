@@ -261,20 +261,16 @@ def _think(config: Json, request: ChatRequest, leaving: Leaving) -> None:
         config["thinkingConfig"] = {"thinkingBudget": _BUDGETS[effort], **shown}
 
 
-def _path(prefix: bytes, model: str, stream: bool) -> bytes:
+def generate_path(prefix: bytes, model: str, stream: bool) -> bytes:
+    """Returns the path below `prefix`; a stream is asked for as events."""
     verb = b":streamGenerateContent?alt=sse" if stream else b":generateContent"
     return prefix + segment(model.removeprefix("models/")) + verb
 
 
-def _translation(prefix: bytes, *, vertex: bool) -> Translation:
-    return Translation(
-        path=partial(_path, prefix),
-        request=partial(write_request, vertex),
-        reply=read_reply,
-        stream=lambda: SseReader(GeminiReading()),
-        error=read_error,
-    )
-
-
-GEMINI: Final = _translation(b"/v1beta/models/", vertex=False)
-VERTEX: Final = _translation(b"/v1/publishers/google/models/", vertex=True)
+GEMINI: Final = Translation(
+    path=partial(generate_path, b"/v1beta/models/"),
+    request=partial(write_request, False),
+    reply=read_reply,
+    stream=lambda: SseReader(GeminiReading()),
+    error=read_error,
+)

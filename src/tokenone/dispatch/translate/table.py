@@ -12,9 +12,10 @@ from typing import Final
 from tokenone.dispatch.translate.anthropic import ANTHROPIC
 from tokenone.dispatch.translate.bedrock import BEDROCK
 from tokenone.dispatch.translate.cohere import COHERE
-from tokenone.dispatch.translate.gemini import GEMINI, VERTEX
+from tokenone.dispatch.translate.gemini import GEMINI
 from tokenone.dispatch.translate.openai import AZURE, CUSTOM, OPENAI, OPENROUTER
 from tokenone.dispatch.translate.translation import Translation
+from tokenone.dispatch.translate.vertex import VERTEX
 from tokenone.types import Provider
 
 CHAT: Final[Mapping[Provider, Translation]] = MappingProxyType(
