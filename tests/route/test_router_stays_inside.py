@@ -127,3 +127,33 @@ def test_a_native_path_sends_any_name_to_its_own_provider_alone() -> None:
     assert [(leg.candidate.key.id, leg.model) for leg in routed.legs] == [("b", "openrouter/new-model")]
     assert world.plan("", native=Provider.AZURE).legs[0].model == ""
     assert world.plan("x", native=Provider.OPENAI).refusal is Refusal.NO_KEY
+
+
+def test_a_path_that_names_an_endpoint_reaches_the_endpoints_of_that_name_alone() -> None:
+    world = World([candidate("a", EU), candidate("b", US)])
+    routed = world.plan("any", native=Provider.AZURE, demand=Demand(endpoint="us"))
+    assert [leg.candidate.key.id for leg in routed.legs] == ["b"]
+    assert world.plan("any", native=Provider.AZURE, demand=Demand(endpoint="gpu")).refusal is Refusal.NO_KEY
+
+
+def test_what_is_kept_of_edits_before_is_bounded() -> None:
+    world = World([candidate("a", EU)])
+    for number in range(60):
+        rows = tuple(
+            route(f"m{n}", RouteRule((Target(Provider.AZURE, "gpt-4o"),)), id=f"rte_{number}_{n}")
+            for n in range(2000)
+        )
+        world.levels = (rows,)
+        assert world.plan("m7").legs
+    assert len(world.router._tables) <= 25
+
+
+@given(st.lists(st.text("ab*", min_size=1, max_size=4), unique=True, max_size=6), st.text("ab*", max_size=5))
+def test_a_name_is_found_exactly_or_by_the_longest_pattern(models: list[str], name: str) -> None:
+    rows = tuple(
+        route(model, RouteRule((Target(Provider.AZURE, "x"),)), id=f"rte_{model}") for model in models
+    )
+    found = Router(World(()).catalog).table(rows).find(name)
+    prefixes = [model for model in models if model.endswith("*") and name.startswith(model[:-1])]
+    expected = name if name in models and not name.endswith("*") else max(prefixes, key=len, default=None)
+    assert (found[0].route if found else None) == (None if expected is None else f"rte_{expected}")

@@ -37,6 +37,8 @@ MOST_ATTEMPTS: Final = 5
 MOST_LEGS: Final = 8
 """More than attempts, for what may follow depends on how an attempt fails (`follow`)."""
 KEPT: Final = 4096
+MOST_ROUTES: Final = 50_000
+"""In all tables that are kept; those of an edit before are among them until newer ones push them out."""
 
 NO_RULE: Final = RouteRule(targets=())
 
@@ -63,6 +65,7 @@ class Router:
         self._catalog = catalog
         self._groups = Groups()
         self._tables: OrderedDict[int, tuple[tuple[Route, ...], Table]] = OrderedDict()
+        self._routes = 0
         self._meant: OrderedDict[tuple[Provider, str], Ruled] = OrderedDict()
         self._native = {one: Ruled(None, 0, RouteRule(targets=(Target(one),))) for one in Provider}
         self._kept = kept
@@ -103,8 +106,9 @@ class Router:
         known = self._tables.get(id(level))
         if known is None:
             known = self._tables[id(level)] = (level, Table(level))
-            if len(self._tables) > self._kept:
-                self._tables.popitem(last=False)
+            self._routes += len(level)
+            while self._routes > MOST_ROUTES and len(self._tables) > 1:
+                self._routes -= len(self._tables.popitem(last=False)[1][0])
         return known[1]
 
     def _read(self, ask: Ask, scene: Scene) -> Ruled | Refusal:

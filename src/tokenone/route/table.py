@@ -1,4 +1,4 @@
-"""Routes made ready to be looked up by model: once when they were edited, not once a call.
+"""Routes made ready to be looked up by model: once after an edit, not once a call.
 
 Law: an exact name comes before a pattern, a longer pattern before a shorter one; of a route the first rule
 that fits decides. Looking up costs the same for one route as for thousands.
@@ -47,35 +47,40 @@ class Ruled:
 
 
 class Table:
-    """The routes of one scope, by model."""
+    """The routes of one scope, by model; a route's rules are made ready when it is first looked up."""
 
-    __slots__ = ("_exact", "_lengths", "_prefixes")
+    __slots__ = ("_lengths", "_ready", "_routes")
 
     def __init__(self, routes: Iterable[Route]) -> None:
-        self._exact: dict[str, tuple[Ruled, ...]] = {}
-        self._prefixes: dict[str, tuple[Ruled, ...]] = {}
-        for route in sorted(routes, key=lambda one: one.id, reverse=True):
-            ready = tuple(Ruled(route.id, number, rule) for number, rule in enumerate(route.rules, 1))
-            if route.model.endswith("*"):
-                self._prefixes[route.model[:-1]] = ready
-            else:
-                self._exact[route.model] = ready
-        self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
+        self._routes = {route.model: route for route in sorted(routes, key=lambda one: one.id, reverse=True)}
+        self._ready: dict[str, tuple[Ruled, ...]] = {}
+        prefixes = {len(name) - 1 for name in self._routes if name.endswith("*")}
+        self._lengths = sorted(prefixes, reverse=True)
 
     def find(self, model: str) -> tuple[Ruled, ...] | None:
         """Returns the rules of the route that names the model; None if none does."""
-        exact = self._exact.get(model)
-        if exact is not None or not self._lengths:
-            return exact
+        if model in self._routes and not model.endswith("*"):
+            return self._rules(model)
         for length in self._lengths:
-            found = self._prefixes.get(model[:length]) if length <= len(model) else None
-            if found is not None:
-                return found
+            pattern = f"{model[:length]}*"
+            if length <= len(model) and pattern in self._routes:
+                return self._rules(pattern)
         return None
 
     def names(self) -> Iterator[str]:
         """Yields the aliases; a pattern is not a name that somebody could list."""
-        yield from self._exact
+        return (name for name in self._routes if not name.endswith("*"))
+
+    def __len__(self) -> int:
+        return len(self._routes)
+
+    def _rules(self, name: str) -> tuple[Ruled, ...]:
+        ready = self._ready.get(name)
+        if ready is None:
+            route = self._routes[name]
+            ready = tuple(Ruled(route.id, number, rule) for number, rule in enumerate(route.rules, 1))
+            self._ready[name] = ready
+        return ready
 
 
 def unfit(when: When, ask: Ask) -> str | None:
