@@ -99,6 +99,11 @@ def test_a_key_is_brought_assigned_used_and_accounted_for_by_the_command_line(pl
     run(*add, "--pin", "sha256:" + "0" * 64, stdin=SECRET, code=7)
     key = run(*add, "--pin", pin, "--assign", "acme/web", stdin=SECRET)
     assert place.json("key", "test", "main")["usable"] is True
+    run("route", "set", "acme", "fast", "--to", "openai/gpt-4o-mini", "--to", "anthropic/claude-haiku-4-5")
+    told = place.json("route", "explain", "acme/web/ingest", "fast")
+    assert [(line["order"], line["key"]) for line in told["lines"]] == [(1, key), (None, None)]
+    assert [row["model"] for row in place.json("route", "list", "acme")] == ["fast"]
+    run("route", "explain", "acme/web", "fast", code=2)
     token = run("token", "add", "acme/web/ingest", "--expires", "1d")
     assert token.startswith("to_live_")
 
