@@ -20,7 +20,7 @@ from tokenone.dispatch.providers import PROVIDERS
 from tokenone.dispatch.scrub import MARK, WITHHELD, scrub
 from tokenone.errors import DialFailed, EgressRefused, RateLimited, UpstreamBroken, UpstreamTimeout
 from tokenone.secret import Secret
-from tokenone.types import ErrorClass, Provider
+from tokenone.types import ErrorClass, PathClass, Provider
 
 PLAIN = b'sk-proj-Ab/9+canary_Zz"q'
 SECRET = Secret(PLAIN)
@@ -218,5 +218,8 @@ def test_only_a_dead_key_is_benched() -> None:
 
 
 def test_each_provider_has_a_probe_that_costs_nothing() -> None:
+    """Bedrock's runtime has nothing that is free for callers; its probe lists jobs, which costs nothing either."""
     for facts in PROVIDERS.values():
-        assert facts.classify(facts.probe.method, facts.probe.target) == "free"
+        lists_jobs = facts.provider is Provider.BEDROCK and facts.probe.method == b"GET"
+        wanted = PathClass.STATEFUL if lists_jobs else PathClass.FREE
+        assert facts.classify(facts.probe.method, facts.probe.target) is wanted

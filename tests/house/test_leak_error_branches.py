@@ -22,6 +22,7 @@ from kit.scripted import Scripted
 from kit.stories import STORIES
 from kit.stories_of_custom import STORIES_OF_CUSTOM
 from kit.stories_of_keys import STORIES_OF_KEYS, allowing
+from kit.stories_of_routes import STORIES_OF_ROUTES
 from kit.stories_of_unified import STORIES_OF_UNIFIED
 from kit.until import until
 from kit.walk import Defective, FullDisk, Walk
@@ -55,7 +56,13 @@ def walk(tmp_path_factory: pytest.TempPathFactory) -> Walk:
             watch.add(f"token {name}", of_token(grounds.places[name].token))
         logbook = Logbook(house.directory / "ledger")
         made = Walk(house, grounds, scripted, keys, watch, recorder, disk, logbook, http, output, executed)
-        for story in (*STORIES, *STORIES_OF_KEYS, *STORIES_OF_UNIFIED, *STORIES_OF_CUSTOM):
+        for story in (
+            *STORIES,
+            *STORIES_OF_KEYS,
+            *STORIES_OF_UNIFIED,
+            *STORIES_OF_CUSTOM,
+            *STORIES_OF_ROUTES,
+        ):
             story(made)
         until(lambda: not logbook.unclosed(), "every outcome")
     watch.saw("output", output.getvalue())
