@@ -110,6 +110,23 @@ def test_an_older_models_forced_tool_is_told_as_the_answer() -> None:
     assert (folded.text, folded.calls, folded.stop, folded.ended) == ('{"city":"Paris"}', {}, "stop", True)
 
 
+def test_sealed_thoughts_of_a_stream_stay_apart() -> None:
+    def chunk(*parts: dict[str, Any]) -> dict[str, Any]:
+        return {
+            "candidates": [{"content": {"parts": list(parts)}, "finishReason": "STOP"}],
+            "responseId": "r",
+        }
+
+    sealed = [{"text": "a", "thoughtSignature": "one"}, {"text": "b", "thoughtSignature": "two"}]
+    reader = CHAT[Provider.GEMINI].stream()
+    folded = fold(reader.feed(sse(chunk({"text": "hm", "thought": True}, *sealed))) + reader.finish())
+    assert [(thought[0], thought[2]) for thought in folded.thoughts.values()] == [
+        ("hm", None),
+        ("", "one"),
+        ("", "two"),
+    ]
+
+
 def test_a_call_without_a_word_of_arguments_has_an_empty_object() -> None:
     block = {"type": "tool_use", "id": "t", "name": "now", "input": {}}
     stream = sse(
