@@ -16,7 +16,7 @@ import pytest
 from kit.canaries import Watch, random_text
 from kit.fronts import caller
 from kit.inprocess import InProcess
-from kit.scripted import Scripted, last_answer
+from kit.scripted import Scripted, answer
 from tokenone.testing.desk import Workplace
 
 LASTING, ROLE = random_text(40), "arn:aws:iam::123456789012:role/models"
@@ -57,7 +57,7 @@ class Aws:
         for name in ("SecretAccessKey", "SessionToken"):
             self.watch.add(f"{name} {len(self.issued)}", made[name].encode())
         told = {"AssumeRoleResponse": {"AssumeRoleResult": {"Credentials": made}}}
-        return last_answer(json.dumps(told).encode())
+        return answer(json.dumps(told).encode())
 
     def converse(self, request: bytes) -> bytes:
         used = next(one for one in self.issued if f"Credential={one['AccessKeyId']}/".encode() in request)
@@ -65,10 +65,10 @@ class Aws:
         assert used["SecretAccessKey"].encode() not in request
         if used["AccessKeyId"] in self.dead:
             echo = {"message": f"{used['SessionToken']} of {LASTING} is over"}
-            return last_answer(
+            return answer(
                 json.dumps(echo).encode(), b"x-amzn-errortype: " + EXPIRED.encode(), status=b"403 Forbidden"
             )
-        return last_answer(REPLY)
+        return answer(REPLY)
 
     def place(self, name: str, **tenant: object) -> Workplace:
         owner = self.house.tenant(name, **tenant)
@@ -156,7 +156,7 @@ def test_an_exception_in_a_stream_that_shows_a_key_is_withheld(aws: Aws) -> None
     def converse(request: bytes) -> bytes:
         secrets["message"] = f"{aws.issued[0]['SessionToken']} of {LASTING}"
         bad = frame("internalServerException", {"message": secrets["message"]}, "exception")
-        return last_answer(TEXT + bad, kind=STREAM)
+        return answer(TEXT + bad, kind=STREAM)
 
     aws.bedrock.script = converse
     got = aws.call(place, CONVERSE + "-stream")
@@ -171,7 +171,7 @@ def test_a_stream_that_cannot_be_inspected_is_refused_to_whoever_wants_it_change
     aws: Aws, action: str
 ) -> None:
     place = aws.place(action, detect={"request": "allow", "response": action})
-    aws.bedrock.script = lambda _: last_answer(TEXT, kind=STREAM)
+    aws.bedrock.script = lambda _: answer(TEXT, kind=STREAM)
     got = aws.call(place, CONVERSE + "-stream")
     assert (got.status_code, got.headers["x-tokenone-error"]) == (400, "content_blocked")
     assert b"hello" not in got.content

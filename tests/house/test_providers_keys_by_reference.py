@@ -12,7 +12,7 @@ import pytest
 
 from kit.canaries import Watch, random_text, tree
 from kit.installation import Installation
-from kit.scripted import Scripted, last_answer, presented
+from kit.scripted import Scripted, answer, presented
 from kit.stories_of_keys import reference
 from kit.until import until
 from tokenone.testing.desk import Refused, Workplace
@@ -67,7 +67,7 @@ def referring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Referring]:
     secrets.mkdir(0o700)
     write(secrets / "openai", FIRST)
     write(folder / "elsewhere", FIRST)
-    with Scripted(lambda _: last_answer(b'{"model": "gpt-4o", "choices": []}')) as api:
+    with Scripted(lambda _: answer(b'{"model": "gpt-4o", "choices": []}')) as api:
         rules = [
             {"ref": ref, "tenant": "*", "origins": [api.origin]}
             for ref in (f"file:{secrets}/", "env:TEAM_KEY")

@@ -16,7 +16,7 @@ import pytest
 from kit.canaries import Watch, random_text
 from kit.fronts import caller
 from kit.inprocess import InProcess
-from kit.scripted import Scripted, last_answer, presented
+from kit.scripted import Scripted, answer, presented
 from kit.stories_of_keys import BODY, CHAT, TOKEN_PATH, application, token_answer
 from kit.until import until
 from tokenone.testing.desk import Workplace
@@ -59,8 +59,8 @@ class Clouds:
         assert token in self.tokens, "only what the authority issued reaches the provider"
         if token in self.refusing:
             echo = {"error": {"code": "401", "message": f"{token} was issued for {SECRET}"}}
-            return last_answer(json.dumps(echo).encode(), status=b"401 Unauthorized")
-        return last_answer(REPLY)
+            return answer(json.dumps(echo).encode(), status=b"401 Unauthorized")
+        return answer(REPLY)
 
     def key(self, place: Workplace, *origins: str, secret: str = SECRET) -> str:
         endpoint = self.house.endpoint("azure", "", tenant=place.tenant, origins=list(origins))
@@ -143,7 +143,7 @@ def test_a_key_that_its_authority_refuses_is_benched_and_the_next_one_tried(clou
     def refuse_the_first(request: bytes) -> bytes:
         order.append("asked")
         if len(order) == 1:
-            return last_answer(b'{"error": "invalid_client"}', status=b"401 Unauthorized")
+            return answer(b'{"error": "invalid_client"}', status=b"401 Unauthorized")
         return issue(request)
 
     clouds.authority.script = refuse_the_first

@@ -12,7 +12,7 @@ import pytest
 from kit.canaries import Watch
 from kit.inprocess import InProcess
 from kit.providers import TokenServer, secret_for, token_server
-from kit.scripted import Scripted, last_answer
+from kit.scripted import Scripted, answer
 from tokenone.call.probe import probe
 from tokenone.dispatch.providers import PROVIDERS
 from tokenone.errors import TokenOneError
@@ -20,18 +20,18 @@ from tokenone.types import PathClass, Provider
 
 OWN = {Provider.OPENAI: "sk-proj-" + "q" * 40, Provider.ANTHROPIC: "sk-ant-api03-" + "q" * 40}
 REFUSALS = {
-    Provider.BEDROCK: last_answer(
+    Provider.BEDROCK: answer(
         b'{"message":"The security token included in the request is invalid."}',
         b"x-amzn-errortype: UnrecognizedClientException", status=b"403 Forbidden",
     ),
-    Provider.GEMINI: last_answer(
+    Provider.GEMINI: answer(
         b'{"error":{"code":400,"message":"API key not valid. Please pass a valid API key.","status":'
         b'"INVALID_ARGUMENT","details":[{"@type":"type.googleapis.com/google.rpc.ErrorInfo","reason":'
         b'"API_KEY_INVALID","domain":"googleapis.com"}]}}', status=b"400 Bad Request",
     ),
-    Provider.COHERE: last_answer(b'{"message":"invalid api token"}', status=b"401 Unauthorized"),
+    Provider.COHERE: answer(b'{"message":"invalid api token"}', status=b"401 Unauthorized"),
 }  # fmt: skip
-REFUSED = last_answer(b'{"error":{"message":"no","code":"invalid_api_key"}}', status=b"401 Unauthorized")
+REFUSED = answer(b'{"error":{"message":"no","code":"invalid_api_key"}}', status=b"401 Unauthorized")
 
 
 @dataclass
@@ -81,7 +81,7 @@ def test_a_probe_is_recorded_first_and_asks_for_nothing_that_costs(
 
     def script(_: bytes) -> bytes:
         recorded.extend(kind for kind, fields in probing.house.entries() if fields.get("key") == key)
-        return last_answer(b'{"valid":true,"data":{"label":"a key"},"models":[]}')
+        return answer(b'{"valid":true,"data":{"label":"a key"},"models":[]}')
 
     probing.api.script = script
     told = probing.probe(key)
@@ -107,7 +107,7 @@ def test_a_refused_probe_says_so_and_shows_nothing(probing: Probing, provider: P
 
 def test_a_probe_asks_for_a_new_token_each_time(probing: Probing) -> None:
     key = probing.key(Provider.VERTEX)
-    probing.api.script = lambda _: last_answer(b'{"models":[]}')
+    probing.api.script = lambda _: answer(b'{"models":[]}')
     before = len(probing.tokens.scripted.heard)
     for _ in range(3):
         assert probing.probe(key)["status"] == 200

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from kit.installation import Installation
 from kit.routes import Route
-from kit.scripted import Scripted, last_answer
+from kit.scripted import Scripted, answer
 from kit.shared import Exchange, exchanges
 from tokenone.testing.authority import Authority
 from tokenone.types import Provider
@@ -53,7 +53,7 @@ def token_server(folder: Path) -> Iterator[TokenServer]:
     """Answers every request as Google's token server does."""
     authority = Authority()
     told = json.dumps({"access_token": "ya29." + "q" * 60, "expires_in": 3599, "token_type": "Bearer"})
-    with Scripted(lambda _: last_answer(told.encode()), tls=authority.server_context(folder)) as scripted:
+    with Scripted(lambda _: answer(told.encode()), tls=authority.server_context(folder)) as scripted:
         yield TokenServer(scripted, authority.ca_pem)
 
 

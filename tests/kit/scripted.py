@@ -88,15 +88,11 @@ def _more(connection: socket.socket) -> bytes:
 def answer(
     body: bytes, *fields: bytes, status: bytes = b"200 OK", kind: bytes = b"application/json"
 ) -> bytes:
-    """One HTTP/1.1 response with a length."""
-    head = [b"HTTP/1.1 " + status, b"content-type: " + kind, b"content-length: %d" % len(body), *fields]
+    """One HTTP/1.1 response with a length, after which the connection ends, as it says: the next call must not
+    find it still open."""
+    length = b"content-length: %d" % len(body)
+    head = [b"HTTP/1.1 " + status, b"connection: close", b"content-type: " + kind, length, *fields]
     return b"\r\n".join(head) + b"\r\n\r\n" + body
-
-
-def last_answer(body: bytes, *fields: bytes, **how: bytes) -> bytes:
-    """The same, saying that the connection ends with it: where calls follow each other at once, the next one
-    must not find it still open."""
-    return answer(body, b"connection: close", *fields, **how)
 
 
 def presented(request: bytes) -> bytes:

@@ -15,7 +15,7 @@ import msgspec
 
 from kit.canaries import random_text
 from kit.inprocess import Manner
-from kit.scripted import last_answer, presented
+from kit.scripted import answer, presented
 from kit.stories import tell
 from kit.walk import Walk
 from tokenone.call import minted, referenced
@@ -43,7 +43,7 @@ def application(authority: str, secret: str) -> str:
 def token_answer(token: str, seconds: int = 3600, *fields: bytes) -> bytes:
     """An authority's answer."""
     told = {"token_type": "Bearer", "access_token": token, "expires_in": seconds}
-    return last_answer(json.dumps(told).encode(), *fields)
+    return answer(json.dumps(told).encode(), *fields)
 
 
 def azure(walk: Walk, name: str, secret: str) -> tuple[Workplace, str]:
@@ -85,15 +85,15 @@ def minted_tokens(walk: Walk) -> None:
         told = json.dumps(
             {"error": {"code": "401", "message": f"not {presented(request).decode()}, {secret}"}}
         )
-        return last_answer(told.encode(), status=b"401 Unauthorized")
+        return answer(told.encode(), status=b"401 Unauthorized")
 
     walk.scripted.script = script
     with forgetting_at_once():
         cases = [
-            (last_answer(_refusal(secret), status=b"401 Unauthorized"), "upstream_auth", False),
-            (last_answer(secret.encode(), status=b"503 Service Unavailable"), "upstream_broken", None),
-            (last_answer(secret.encode(), b"content-encoding: br"), "upstream_broken", None),
-            (last_answer(b'{"access_token": 7}'), "upstream_broken", None),
+            (answer(_refusal(secret), status=b"401 Unauthorized"), "upstream_auth", False),
+            (answer(secret.encode(), status=b"503 Service Unavailable"), "upstream_broken", None),
+            (answer(secret.encode(), b"content-encoding: br"), "upstream_broken", None),
+            (answer(b'{"access_token": 7}'), "upstream_broken", None),
         ]
         for reply, code, usable in cases:
             given["token"] = reply
@@ -145,7 +145,7 @@ def references(walk: Walk) -> None:
     canary = random_text(44)
     walk.watch.add("secret of a file", canary.encode())
     _files(folder, canary)
-    walk.scripted.script = lambda request: last_answer(
+    walk.scripted.script = lambda request: answer(
         b'{"error":{"message":"not %b"}}' % _key_of(request), status=b"403 Forbidden"
     )
     place, key = azure(walk, "referring", reference(f"file:{folder}/good"))
