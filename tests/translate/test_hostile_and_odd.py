@@ -117,7 +117,7 @@ def test_sealed_thoughts_of_a_stream_stay_apart() -> None:
             "responseId": "r",
         }
 
-    sealed = [{"text": "a", "thoughtSignature": "one"}, {"text": "b", "thoughtSignature": "two"}]
+    sealed = [{"text": "", "thoughtSignature": "one"}, {"text": "b", "thoughtSignature": "two"}]
     reader = CHAT[Provider.GEMINI].stream()
     folded = fold(reader.feed(sse(chunk({"text": "hm", "thought": True}, *sealed))) + reader.finish())
     assert [(thought[0], thought[2]) for thought in folded.thoughts.values()] == [
