@@ -19,7 +19,10 @@ from tokenone.cli.output import Column, field
 from tokenone.cli.references import find_kind, find_scope
 from tokenone.errors import NotFound
 
-group = typer.Typer(no_args_is_help=True, help="What models' names mean, scope by scope. Kept and explained; calls do not follow routes yet.")
+group = typer.Typer(
+    no_args_is_help=True,
+    help="What models' names mean, scope by scope. Kept and explained; calls do not follow routes yet.",
+)
 
 Where = Annotated[
     str, typer.Argument(metavar="SCOPE", help="tenant, tenant/project, tenant/project/workload, or an id.")
