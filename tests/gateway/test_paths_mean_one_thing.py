@@ -42,7 +42,8 @@ def test_a_path_means_one_front(
 
 
 @pytest.mark.parametrize(
-    "path", [b"/", b"", b"/openaix/v1/models", b"/OPENAI/v1/models", b"/unheard-of/v1/models", b"/tokenone/byok"]
+    "path",
+    [b"/", b"", b"/openaix/v1/models", b"/OPENAI/v1/models", b"/unheard-of/v1/models", b"/tokenone/byok"],
 )
 def test_what_is_not_listed_is_not_served(path: bytes) -> None:
     with pytest.raises(UnknownPath):

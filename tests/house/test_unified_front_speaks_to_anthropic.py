@@ -110,3 +110,18 @@ def test_models_lists_both_providers(front: Front) -> None:
     listed = {model.id: model.owned_by for model in front.sdk.models.list()}
     assert listed["claude-sonnet-4-5"] == "anthropic"
     assert listed["gpt-4o-mini"] == "openai"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_responses_are_a_front_to_anthropic_too(front: Front, stream: bool) -> None:
+    if stream:
+        events = list(front.sdk.responses.create(model=MODEL, input="hello", stream=True, store=False))
+        assert events[-1].type == "response.completed"
+        answer = events[-1].response
+    else:
+        answer = front.sdk.responses.create(model=MODEL, input="hello", store=False)
+    whole = front.sdk.chat.completions.create(**ASKED)  # type: ignore[call-overload]
+    assert answer.output_text == whole.choices[0].message.content
+    assert answer.usage is not None
+    assert answer.usage.input_tokens == whole.usage.prompt_tokens
+    assert answer.id.startswith(("resp_", "msg_"))

@@ -14,7 +14,7 @@ CHAT = "/v1/chat/completions"
 def translated_calls(walk: Walk) -> None:
     """What cannot be translated: another path, a reply that is too long, of an unreadable encoding or shape."""
     place = walk.route(walk.scripted.origin, "translated")
-    for path in ("/v1/responses", "/v1/embeddings", "/v1/rerank"):
+    for path in ("/v1/completions", "/v1/embeddings", "/v1/rerank"):
         headers = {"authorization": f"Bearer {place.token}"}
         asked = {"model": CLAUDE, "input": "x", "query": "x", "documents": ["y"]}
         got = walk.http.post(walk.house.gateway + path, headers=headers, json=asked)

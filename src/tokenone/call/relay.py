@@ -19,6 +19,7 @@ from tokenone.dispatch import attempts, forward
 from tokenone.dispatch.decode import decoded, decoder
 from tokenone.dispatch.scrub import Scrubbed, scrub, without_secret
 from tokenone.dispatch.tail import TailReader
+from tokenone.dispatch.translate.leaving import dropped_header
 from tokenone.errors import CallerGone, ContentBlocked, TokenOneError, UpstreamAuth, UpstreamBroken
 from tokenone.money import usd_text
 from tokenone.types import Action, Headers
@@ -63,7 +64,7 @@ def governed(
     headers.append((b"x-tokenone-call", call.id.encode()))
     headers += routed(call, attempt)
     if call.voice is not None and call.voice.dropped:
-        headers.append((b"x-tokenone-dropped", ", ".join(call.voice.dropped).encode("ascii", "replace")))
+        headers.append((b"x-tokenone-dropped", dropped_header(call.voice.dropped)))
     if reply.status >= 400:
         headers.append((b"x-tokenone-error-origin", b"provider"))
     if settled is not None and settled.cost is not None:
@@ -239,7 +240,7 @@ async def _error_back(
         raise UpstreamAuth  # the caller's own token is fine: an SDK must not read this as its 401
     status, fields, told = reply.status, scrubbed.headers, scrubbed.body
     if call.voice is not None:
-        status, told = call.voice.refused(reply.status, scrubbed.plain)
+        status, told = call.voice.refused(reply.status, scrubbed.plain, found)
         fields = call.voice.reply_headers(scrubbed.headers, streamed=False)
     call.exchange.respond(status, governed(call, attempt, reply, fields), told)
     return True

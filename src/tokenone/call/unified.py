@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
@@ -22,8 +23,8 @@ from tokenone.dispatch.rename import rename_model
 from tokenone.dispatch.translate.embeddings import read_embeddings, write_embeddings
 from tokenone.dispatch.translate.embeddings_backs import EMBEDDINGS
 from tokenone.dispatch.translate.form import Stamp
-from tokenone.dispatch.translate.front_chat import read_chat
-from tokenone.dispatch.translate.front_chat_replies import ChunkWriter, write_reply
+from tokenone.dispatch.translate.front_chat_replies import write_error
+from tokenone.dispatch.translate.fronts import FRONTS, ChatFront
 from tokenone.dispatch.translate.rerank import RERANK, read_rerank, write_rerank
 from tokenone.dispatch.translate.table import CHAT
 from tokenone.errors import UnknownPath
@@ -33,6 +34,9 @@ from tokenone.types import PathClass, Provider
 DROP: Final = b"x-tokenone-drop-unsupported"
 SPOKEN: Final = tuple(provider for provider in CHAT if provider in PROVIDERS)
 """The providers that the unified front speaks to; a bare model name is looked for in this order."""
+
+_PREFIX: Final = {b"/v1/responses": "resp_"}
+"""How ids of a front's replies begin."""
 
 Translate: TypeAlias = Callable[[Provider, bytes, Stamp, bool], Voice]
 """(provider, the caller's body, what the reply says of itself, may drop) → the call's voice."""
@@ -55,7 +59,9 @@ def take_over(call: Call, resolved: Resolved) -> None:
     if translate is None:
         raise UnknownPath("this path is not translated to other providers; use the provider's own")
     drop = (call.exchange.head.get(DROP) or b"").lower() == b"true"
-    stamp = Stamp(f"chatcmpl-{call.id}", resolved.model, call.started_us // SECOND_US)
+    stamp = Stamp(
+        _PREFIX.get(call.front.path, "chatcmpl-") + call.id, resolved.model, call.started_us // SECOND_US
+    )
     voice = call.voice = translate(resolved.provider, call.body, stamp, drop)
     call.body = voice.body
     path = voice.path.partition(b"?")[0]
@@ -63,20 +69,21 @@ def take_over(call: Call, resolved: Resolved) -> None:
     call.facts = PROVIDERS[resolved.provider]
 
 
-def _chat(provider: Provider, body: bytes, stamp: Stamp, drop: bool) -> Voice:
+def _chat(front: ChatFront, provider: Provider, body: bytes, stamp: Stamp, drop: bool) -> Voice:
     back = CHAT[provider]
-    asked = msgspec.structs.replace(read_chat(body), model=stamp.model)
+    asked = msgspec.structs.replace(front.read(body), model=stamp.model)
     written, dropped = back.request(asked, drop)
 
     def streamed() -> Speaking:
-        return Speaking(back.stream(), ChunkWriter(stamp, asked_usage=asked.asked_usage))
+        return Speaking(back.stream(), front.stream(asked, stamp))
 
     return Voice(
         body=written,
         path=back.path(asked.model, asked.stream),
         dropped=dropped,
-        held=lambda plain, usage: write_reply(back.reply(plain), usage, stamp),
+        held=lambda plain, usage: front.reply(back.reply(plain), usage, stamp),
         error=back.error,
+        tell_error=front.error,
         extra=back.headers,
         streamed=streamed if asked.stream else None,
     )
@@ -94,6 +101,7 @@ def _embeddings(provider: Provider, body: bytes, stamp: Stamp, drop: bool) -> Vo
         dropped=dropped,
         held=lambda plain, usage: write_embeddings(back.reply(plain), usage, stamp, packed=asked.base64),
         error=back.error,
+        tell_error=write_error,
         extra=[],
     )
 
@@ -110,11 +118,17 @@ def _rerank(provider: Provider, body: bytes, stamp: Stamp, drop: bool) -> Voice:
         dropped=dropped,
         held=lambda plain, _usage: write_rerank(back.reply(plain), asked, stamp),
         error=back.error,
+        tell_error=write_error,
         extra=[],
     )
 
 
 RERANK_PATH: Final = b"/v1/rerank"
 TRANSLATED: Final[Mapping[bytes, Translate]] = MappingProxyType(
-    {b"/v1/chat/completions": _chat, b"/v1/embeddings": _embeddings, RERANK_PATH: _rerank}
+    {
+        b"/v1/chat/completions": partial(_chat, FRONTS[b"/v1/chat/completions"]),
+        b"/v1/responses": partial(_chat, FRONTS[b"/v1/responses"]),
+        b"/v1/embeddings": _embeddings,
+        RERANK_PATH: _rerank,
+    }
 )

@@ -10,11 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from tokenone.dispatch.translate.faults import classed
 from tokenone.dispatch.translate.form import ChatError
-from tokenone.dispatch.translate.front_chat_replies import ChunkWriter, write_error
+from tokenone.dispatch.translate.fronts import StreamWriter
 from tokenone.dispatch.translate.translation import StreamReader
 from tokenone.errors import UpstreamBroken
-from tokenone.types import Headers, Usage
+from tokenone.types import ErrorClass, Headers, Usage
 
 _JSON: Final = (b"content-type", b"application/json")
 _EVENTS: Final = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -26,7 +27,7 @@ class Speaking:
 
     __slots__ = ("_reader", "_writer")
 
-    def __init__(self, reader: StreamReader, writer: ChunkWriter) -> None:
+    def __init__(self, reader: StreamReader, writer: StreamWriter) -> None:
         self._reader = reader
         self._writer = writer
 
@@ -50,6 +51,8 @@ class Voice:
     held: Callable[[bytes, Usage | None], bytes]
     """(reply, usage) → the reply in the caller's dialect; raises UpstreamBroken where it cannot be read."""
     error: Callable[[int, bytes], ChatError]
+    tell_error: Callable[[ChatError], tuple[int, bytes]]
+    """A refusal in the caller's dialect: status and body."""
     extra: Headers
     """What the provider demands beside credential and content type."""
     streamed: Callable[[], Speaking] | None = None
@@ -63,9 +66,9 @@ class Voice:
         """Returns the request's headers: the caller's are another dialect's and stay behind."""
         return [_JSON, (b"accept-encoding", b"identity"), *self.extra]
 
-    def refused(self, status: int, plain: bytes) -> tuple[int, bytes]:
-        """Returns a refusal in the caller's dialect."""
-        return write_error(self.error(status, plain))
+    def refused(self, status: int, plain: bytes, found: ErrorClass) -> tuple[int, bytes]:
+        """Returns a refusal in the caller's dialect; `found` is its class, as the provider's facts have it."""
+        return self.tell_error(classed(self.error(status, plain), found))
 
     def speaking(self) -> Speaking:
         """Opens the translation of one streamed reply."""
