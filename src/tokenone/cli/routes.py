@@ -123,8 +123,11 @@ def show(desk: Desk, scope: Where, model: Name) -> None:
 @verb(group, "remove")
 def remove(desk: Desk, scope: Where, model: Name) -> None:
     """Remove a route; a farther scope's, or the name itself, decides from then on."""
-    desk.client.delete(path_of("routes", str(_found(desk.client, scope, model)["id"])))
+    row = _found(desk.client, scope, model)
+    desk.client.delete(path_of("routes", str(row["id"])))
     desk.output.say(f"In {scope} the name {model} is no longer routed.")
+    if desk.output.as_json:
+        desk.output.one({"removed": row["id"], "model": model})
 
 
 @verb(group, "explain")
