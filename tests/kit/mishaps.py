@@ -169,7 +169,7 @@ MISHAPS: tuple[Mishap, ...] = (
         name="not a provider", path="/{front}x/v1/messages", status=404, code="unknown_path", recorded="counted"
     ),
     Mishap(
-        name="planned provider", path="/cohere/v2/chat", status=404, code="unknown_path", recorded="counted",
+        name="provider without a key", path="/cohere/v2/chat", status=403, code="no_key_in_scope", recorded="deny",
         fronts=("openai",),
     ),
     Mishap(

@@ -80,7 +80,9 @@ def dialect_hint(path: bytes) -> Dialect:
     """Returns the dialect to answer in before the front is known."""
     first, _, rest = path[1:].partition(b"/")
     place = NATIVE.get(first) or ALIASES.get(rest.partition(b"/")[0])
-    return _dialect_of(path) if place is None else place[1]
+    if place is not None:
+        return place[1]
+    return Dialect.ANTHROPIC if b"anthropic" in path[:20] else _dialect_of(path)
 
 
 def _native(place: tuple[Provider, Dialect], path: bytes) -> Front:
